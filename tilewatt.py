@@ -1,0 +1,93 @@
+"""Command line of Tilewatt: options in, one call, results out. No logic lives here.
+
+A command returns its results as a dictionary; they are printed as ``name: value`` lines, or as JSON with ``--json``.
+Exit codes: 0 good, 1 a check failed, 2 bad input. What a command needs is imported inside it: ``--help`` stays quick.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from hw.errors import BadInput
+from hw.params import PRESETS, NumberFormat
+from hw.params import preset as find_preset
+
+Results = Mapping[str, object]
+
+
+class CheckFailed(Exception):
+    """A comparison came out unequal: which, where, wanted and got, in one line."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="tilewatt")
+def cli() -> None:
+    """Generate a tile neural-network accelerator, run networks on it bit-exactly, report energy per increment."""
+
+
+def command(function: Callable[..., Results]) -> click.Command:
+    """Register ``function`` under its own name, with ``--json``, and print what it returns."""
+
+    def show(as_json: bool, **options: object) -> None:
+        results = function(**options)
+        lines = [json.dumps(results, indent=2)] if as_json else [f"{name}: {value}" for name, value in results.items()]
+        click.echo("\n".join(lines))
+
+    show.__doc__ = function.__doc__
+    show.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]  # click's own slot
+    json_option = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+    return cli.command(function.__name__)(json_option(show))
+
+
+@command
+@click.option("--preset", default="paper32", show_default=True, help=f"Tile: {', '.join(PRESETS)}.")
+@click.option("--format", "number_format", metavar="N,F", help="Number format in place of the preset's, like 16,10.")
+@click.option("--accumulator-width", type=int, metavar="BITS", help="Bits of a neuron's sum, in place of the preset's.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Folder for the files.  [default: build/verilog/NAME-HASH]"
+)
+def verilog(preset: str, number_format: str | None, accumulator_width: int | None, out: Path | None) -> Results:
+    """Write a tile's Verilog (tile.v) and what describes it (tile.json)."""
+    changes: dict[str, object] = {}
+    if number_format is not None:
+        changes["fmt"] = NumberFormat.parse(number_format)
+    if accumulator_width is not None:
+        changes["accumulator_width"] = accumulator_width
+    tile = find_preset(preset).replace(**changes)
+
+    from hw.generate import generate  # Amaranth: only once the input is known to be good
+
+    design, sidecar = generate(tile, out or Path("build/verilog") / f"{tile.name}-{tile.hash}")
+    return {"preset": preset, "hash": tile.hash, "verilog": str(design), "sidecar": str(sidecar)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Errors that the user can mend are one line on stderr."""
+    try:
+        code = cli.main(arguments, prog_name="tilewatt", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except (BadInput, click.ClickException) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"tilewatt: error: {text}", err=True)
+        return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        click.echo(f"tilewatt: error: {error.filename}: {error.strerror}", err=True)
+        return 2
+    except CheckFailed as failure:
+        click.echo(f"tilewatt: check failed: {failure}", err=True)
+        return 1
+    except click.Abort:
+        click.echo("tilewatt: interrupted", err=True)
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
