@@ -131,6 +131,9 @@ def main() -> int:
     except SetupError as error:
         print(f"setup: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("setup: interrupted; the next call starts afresh", file=sys.stderr)
+        return 130
     return 0
 
 
