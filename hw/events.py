@@ -1,0 +1,67 @@
+"""Every event the tile counts, its meaning and its unit. Leaf: standard library only.
+
+``WORK`` events follow from the program alone: golden gives them in closed form and RTL must agree by equality.
+``TIME`` events depend on the DRAM; each cycle of the compute engine falls in exactly one of the ``CYCLE_KINDS``, so
+their sum equals ``cycles``. ``TOGGLES`` (present when the tile is built with activity) count bit changes.
+"""
+
+from dataclasses import dataclass
+
+COUNTER_BITS = 48
+
+
+@dataclass(frozen=True)
+class Event:
+    """One counted event: its name, its unit and what one count means."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+WORK: tuple[Event, ...] = (
+    Event("instructions", "instruction", "instructions taken from a fetched segment and executed"),
+    Event("compute_cycles", "cycle", "cycles in which the NFU takes one line of one pixel"),
+    Event("multiply", "product", "active lane-cycles of NFU-1"),
+    Event("lane_gated", "lane-cycle", "lane-cycles of NFU-1 held still while the NFU computes"),
+    Event("accumulate", "sum", "sums added to an accumulator"),
+    Event("activation", "word", "results of NFU-3"),
+    Event("pool_update", "word", "results taken into an open pooling window"),
+    Event("sb_read", "word", "weight and bias words read from SB"),
+    Event("sb_write", "word", "words written to SB by DMA"),
+    Event("nbin_read", "word", "words read from NBin"),
+    Event("nbin_write", "word", "words written to NBin"),
+    Event("nbout_read", "word", "words read from NBout"),
+    Event("nbout_write", "word", "words written to NBout"),
+    Event("output", "word", "result words written by NFU-3 and pooling"),
+    Event("dram_read", "beat", "DRAM bursts read, instructions included"),
+    Event("dram_write", "beat", "DRAM bursts written"),
+    Event("score_vector", "vector", "vectors of scores taken by the margin controller"),
+    Event("decision", "decision", "margin decisions"),
+)
+
+CYCLE_KINDS: tuple[Event, ...] = (
+    Event("compute_busy", "cycle", "the NFU takes one line of one pixel"),
+    Event("setup", "cycle", "a window or compute instruction is taken, or a bias line is read"),
+    Event("stall_data", "cycle", "next compute waits for a transfer"),
+    Event("stall_order", "cycle", "next compute waits for an earlier compute's reads or results"),
+    Event("stall_port", "cycle", "a buffer's port is taken by DMA or by the output"),
+    Event("stall_accumulator", "cycle", "no free accumulator or post-processing slot"),
+    Event("idle", "cycle", "no compute instruction is there: fetch, transfers, decision, drain"),
+)
+
+TIME: tuple[Event, ...] = (Event("cycles", "cycle", "cycles since the image was started"), *CYCLE_KINDS[1:])
+
+TOGGLES: tuple[Event, ...] = (
+    Event("toggle_operand", "bit", "bit changes of the NFU's input operand registers"),
+    Event("toggle_weight", "bit", "bit changes of the SB output (held weights)"),
+    Event("toggle_product", "bit", "bit changes of NFU-1 product registers"),
+    Event("toggle_sum", "bit", "bit changes of NFU-2 sum registers"),
+    Event("toggle_accumulator", "bit", "bit changes of accumulator words as they are written"),
+    Event("toggle_output", "bit", "bit changes of the result registers behind NFU-3"),
+)
+
+
+def event_names(activity: bool = False) -> tuple[str, ...]:
+    """Names in the order in which the tile's snapshot packs them, lowest bits first."""
+    return tuple(event.name for event in WORK + TIME + (TOGGLES if activity else ()))

@@ -1,0 +1,79 @@
+"""Verilog of a tile and its sidecar: ``tile.v`` and ``tile.json``. The same parameters give the same bytes."""
+
+import json
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+from amaranth.back import verilog
+from amaranth.lib.wiring import Component
+
+from hw.errors import atomic_path, write_atomic
+from hw.events import COUNTER_BITS, event_names
+from hw.isa import isa
+from hw.params import TileParams
+from hw.shared import VerilogPlatform
+from hw.tile import Tile
+
+CELLS = Path(__file__).parent / "verilog"
+TOP = "tile"
+
+
+def generate(params: TileParams, out: Path) -> tuple[Path, Path]:
+    """Write ``out/tile.v`` and ``out/tile.json``; returns both paths.
+
+    The sidecar holds the parameters and their hash, the ports with their widths, the packing of the snapshot, the
+    number of clocked register bits (SRAM excluded) and the version of the generator: readers never guess.
+    """
+    platform = VerilogPlatform()
+    texts = [_convert(Tile(params), TOP, platform)]
+    texts += [_convert(component, name, platform) for name, component in platform.modules.items()]
+    if params.activity:
+        texts += [(CELLS / name).read_text() for name in ("toggle_register.sv", "toggle_probe.sv")]
+    text = "\n".join(texts)
+    source = write_atomic(out / "tile.v", text)
+    sidecar = {
+        "schema": 1,
+        "top": TOP,
+        "parameters": params.as_dict(),
+        "hash": params.hash,
+        "ports": _ports(texts[0]),
+        "snapshot": {"counter_bits": COUNTER_BITS, "events": list(event_names(params.activity))}
+        if params.counters
+        else None,
+        "instruction_beats": isa(params).instruction_beats,
+        "register_bits": register_bits(text),
+        "versions": {"amaranth": version("amaranth")},
+    }
+    with atomic_path(out / "tile.json") as path:
+        path.write_text(json.dumps(sidecar, indent=1) + "\n")
+    return source, out / "tile.json"
+
+
+def _convert(component: Component, name: str, platform: VerilogPlatform) -> str:
+    return verilog.convert(component, name=name, platform=platform, emit_src=False, strip_internal_attrs=True)
+
+
+def _ports(text: str) -> dict[str, dict[str, object]]:
+    body = re.search(rf"^module {TOP}\b.*?^endmodule", text, re.MULTILINE | re.DOTALL)
+    if body is None:
+        raise RuntimeError(f"the generated Verilog has no module {TOP}")
+    found = re.finditer(r"^  (input|output)(?: reg)? (?:\[(\d+):0\] )?(\w+);", body[0], re.MULTILINE)
+    return {match[3]: {"direction": match[1], "width": int(match[2] or 0) + 1} for match in found}
+
+
+def register_bits(text: str) -> int:
+    """Clocked register bits in the Verilog, every instance counted; memories and their output registers excluded."""
+    modules = dict(re.findall(r"^module \\?([\w.$]+)[^\n]*\n(.*?)^endmodule", text, re.MULTILINE | re.DOTALL))
+    own: dict[str, int] = {}
+    children: dict[str, list[str]] = {}
+    for name, body in modules.items():
+        registers = re.findall(r"^  reg (?:signed )?(?:\[(\d+):0\] )?(?!\\\$auto\$)\S+ +=", body, re.MULTILINE)
+        own[name] = sum(int(high or 0) + 1 for high in registers)
+        placed = re.findall(r"^  \\?([\w.$]+) +\\?\S+ +\($", body, re.MULTILINE)
+        children[name] = [child for child in placed if child in modules]
+
+    def total(name: str) -> int:
+        return own[name] + sum(total(child) for child in children[name])
+
+    return total(TOP)

@@ -1,0 +1,183 @@
+"""The neuron functional unit, one neuron's share of it: NFU-1 products, NFU-2 sum, accumulators, NFU-3.
+
+Gating makes two separate promises. Values: a gated lane adds nothing. Stillness: a gated lane's product register and
+everything behind it keep their bits.
+"""
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import Component, In, Out
+
+from hw.params import TileParams
+from hw.signatures import line_layout
+from hw.toggles import registers
+
+
+class Products(Component):
+    """NFU-1 of one neuron: ``synapses`` exact products, one register each.
+
+    Members: operands, weights : In(line). lanes : In(synapses), lanes that compute in this cycle. products : Out, list
+    of registers of twice the word width. toggles : Out(48), bit changes of the products (activity only).
+    Timing: latency 1, one line per cycle, neither provides nor respects back pressure. A lane outside ``lanes`` holds.
+    """
+
+    latency = 1
+
+    def __init__(self, p: TileParams) -> None:
+        self._p = p
+        members = {f"product_{i}": Out(signed(2 * p.fmt.width)) for i in range(p.synapses)}
+        super().__init__(
+            {
+                "operands": In(line_layout(p)),
+                "weights": In(line_layout(p)),
+                "lanes": In(p.synapses),
+                "clear": In(1),
+                "toggles": Out(48),
+                **members,
+            }
+        )
+
+    @property
+    def products(self) -> list[Signal]:
+        return [getattr(self, f"product_{i}") for i in range(self._p.synapses)]
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        width = 2 * self._p.fmt.width
+        values = []
+        for i in range(self._p.synapses):
+            value = Signal(signed(width), name=f"value_{i}")
+            m.d.comb += value.eq(self.operands[i] * self.weights[i])
+            values.append(value)
+        enables = [self.lanes[i] for i in range(self._p.synapses)]
+        held, count = registers(m, "product", self._p.activity, enables, values, self.clear)
+        m.d.comb += [out.eq(q) for out, q in zip(self.products, held, strict=True)]
+        if count is not None:
+            m.d.comb += self.toggles.eq(count)
+        return m
+
+
+class Sum(Component):
+    """NFU-2 of one neuron: balanced adder tree over the products, one register behind it.
+
+    Members: product_<i> : In. lanes : In(synapses), products that count (a held one is masked). en : In(1).
+    total : Out(signed(accumulator_width)). toggles : Out(48) (activity only).
+    Timing: latency 1, neither provides nor respects back pressure; without ``en`` the register holds.
+    """
+
+    latency = 1
+
+    def __init__(self, p: TileParams) -> None:
+        self._p = p
+        members = {f"product_{i}": In(signed(2 * p.fmt.width)) for i in range(p.synapses)}
+        super().__init__(
+            {
+                "lanes": In(p.synapses),
+                "en": In(1),
+                "clear": In(1),
+                "total": Out(signed(p.accumulator_width)),
+                "toggles": Out(48),
+                **members,
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self._p
+        terms: list[Value] = []
+        for i in range(p.synapses):
+            product = getattr(self, f"product_{i}")
+            masked = Signal(signed(p.accumulator_width), name=f"masked_{i}")
+            m.d.comb += masked.eq(Mux(self.lanes[i], product, 0))
+            terms.append(masked)
+        level = 0
+        while len(terms) > 1:
+            sums: list[Value] = []
+            for i in range(0, len(terms) - 1, 2):
+                node = Signal(signed(p.accumulator_width), name=f"node_{level}_{i // 2}")
+                m.d.comb += node.eq(terms[i] + terms[i + 1])
+                sums.append(node)
+            terms = sums + terms[len(terms) & ~1 :]
+            level += 1
+        held, count = registers(m, "sum", p.activity, [self.en], [terms[0]], self.clear)
+        m.d.comb += self.total.eq(held[0])
+        if count is not None:
+            m.d.comb += self.toggles.eq(count)
+        return m
+
+
+class Accumulators(Component):
+    """Partial sums of one neuron: ``accumulators`` words, written one a cycle.
+
+    Members: en, index, addend : the sum to add. first : In(1), start from ``bias`` instead of the stored word.
+    drain_index : In, drain : Out(signed), the word at drain_index in the same cycle.
+    changed : Out(7), bits that the write of this cycle changes (activity only).
+    Timing: a written word can be read in the next cycle.
+    """
+
+    def __init__(self, p: TileParams) -> None:
+        self._p = p
+        index = range(p.accumulators)
+        super().__init__(
+            {
+                "en": In(1),
+                "index": In(index),
+                "first": In(1),
+                "addend": In(signed(p.accumulator_width)),
+                "bias": In(signed(p.accumulator_width)),
+                "drain_index": In(index),
+                "drain": Out(signed(p.accumulator_width)),
+                "stored": Out(signed(p.accumulator_width)),
+                "written": Out(signed(p.accumulator_width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        p = self._p
+        m.submodules.words = words = Memory(shape=signed(p.accumulator_width), depth=p.accumulators, init=[])
+        write = words.write_port()
+        read = words.read_port(domain="comb")
+        drain = words.read_port(domain="comb")
+        m.d.comb += [
+            read.addr.eq(self.index),
+            write.addr.eq(self.index),
+            write.en.eq(self.en),
+            self.stored.eq(read.data),
+            self.written.eq(Mux(self.first, self.bias, self.stored) + self.addend),
+            write.data.eq(self.written),
+            drain.addr.eq(self.drain_index),
+            self.drain.eq(drain.data),
+        ]
+        return m
+
+
+class Activation(Component):
+    """NFU-3 of one neuron: round half up to ``frac`` bits, saturate, optionally ReLU. Combinational.
+
+    Members: wide : In(signed(accumulator_width)). relu : In(1). word : Out(signed(width)).
+    The rule is hw.params.NumberFormat.narrow.
+    """
+
+    latency = 0
+
+    def __init__(self, p: TileParams) -> None:
+        self._p = p
+        super().__init__({"wide": In(signed(p.accumulator_width)), "relu": In(1), "word": Out(signed(p.fmt.width))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        fmt = self._p.fmt
+        kept = Signal(signed(self._p.accumulator_width - fmt.frac + 1))
+        # floor((wide + half) / 2**frac) without a carry out of the wide sum: floor plus the highest dropped bit
+        carry = self.wide[fmt.frac - 1] if fmt.frac else 0
+        m.d.comb += kept.eq((self.wide >> fmt.frac) + carry)
+        with m.If(self.relu & (kept < 0)):
+            m.d.comb += self.word.eq(0)
+        with m.Elif(kept > fmt.high):
+            m.d.comb += self.word.eq(fmt.high)
+        with m.Elif(kept < fmt.low):
+            m.d.comb += self.word.eq(fmt.low)
+        with m.Else():
+            m.d.comb += self.word.eq(kept)
+        return m

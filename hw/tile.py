@@ -1,0 +1,317 @@
+"""The tile: all blocks and their wiring, no logic of its own but queues and event wiring."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import Component, In, Out, connect, flipped
+
+from hw.arbiter import BufferPort, DramArbiter
+from hw.buffers import NeuronBuffer
+from hw.compute import ComputeEngine, Cycle
+from hw.control import Control
+from hw.counters import Counters
+from hw.dma import TRANSFER_QUEUE, Dma
+from hw.events import COUNTER_BITS, event_names
+from hw.fetch import Fetch
+from hw.host import host_port
+from hw.isa import OPCODE_BITS, Opcode, isa
+from hw.margin import CLASS_BITS, MarginController
+from hw.neuron import NEURON_TOGGLES
+from hw.nfu_array import NfuArray
+from hw.params import TileParams
+from hw.post import PostProcess
+from hw.signatures import dram_port, instruction_layout, popcount
+
+COMPUTE_QUEUE = 4
+
+
+class Tile(Component):
+    """Members: dram : Out(dram_port). host : In(host_port), registers of hw.host.
+    start : In(1), program_address, image_address, result_address : In, beats, held while busy. busy, done : Out(1).
+    increment_edge : Out(1), an increment has ended; stopped : Out, which; after done: where the run stopped.
+    winner, margin : Out, of the last decision. out__valid, out__data : every word as it is written to a buffer.
+    snapshot_index : In, snapshot : Out, counters at the edge of that increment (absent without counters).
+    fault : Out(1), an unknown instruction.
+    """
+
+    def __init__(self, params: TileParams) -> None:
+        self.params = params
+        self.isa = isa(params)
+        members: dict[str, Any] = {
+            "dram": Out(dram_port(params)),
+            "host": In(host_port()),
+            "start": In(1),
+            "program_address": In(self.isa.beat_bits),
+            "image_address": In(self.isa.beat_bits),
+            "result_address": In(self.isa.beat_bits),
+            "busy": Out(1),
+            "done": Out(1),
+            "increment_edge": Out(1),
+            "stopped": Out(3),
+            "winner": Out(CLASS_BITS),
+            "margin": Out(64),
+            "out__valid": Out(1),
+            "out__data": Out(params.fmt.width),
+            "fault": Out(1),
+        }
+        if params.counters:
+            members["snapshot_index"] = In(3)
+            members["snapshot"] = Out(COUNTER_BITS * len(event_names(params.activity)))
+        super().__init__(members)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        i, p = self.isa, self.params
+        m.submodules.control = control = Control(i)
+        m.submodules.fetch = fetch = Fetch(i)
+        m.submodules.arbiter = arbiter = DramArbiter(i)
+        m.submodules.dma = dma = Dma(i)
+        m.submodules.engine = engine = ComputeEngine(i)
+        m.submodules.nfu = nfu = NfuArray(i)
+        m.submodules.post = post = PostProcess(i)
+        m.submodules.margin = margin = MarginController(p)
+        buffers = [NeuronBuffer(i, rows) for rows in p.buffer_rows]
+        ports = [BufferPort(i, buffer) for buffer in buffers]
+        m.submodules.nbin, m.submodules.nbout = buffers
+        m.submodules.nbin_port, m.submodules.nbout_port = ports
+
+        connect(m, flipped(self.dram), arbiter.port)
+        connect(m, flipped(self.host), control.host)
+        self._control(m, control, fetch, arbiter, dma, margin)
+        transfers, computes = self._queues(m, control, dma, engine)
+        self._dram(m, fetch, arbiter, dma)
+        self._compute(m, engine, nfu, post, dma)
+        self._buffers(m, ports, buffers, engine, nfu, post, dma)
+        self._margin(m, control, margin, post, nfu)
+
+        sent_transfers, sent_computes = Signal.like(dma.dma_done), Signal.like(post.written)
+        with m.If(transfers.w_en & transfers.w_rdy):
+            m.d.sync += sent_transfers.eq(sent_transfers + 1)
+        with m.If(computes.w_en & computes.w_rdy & ~control.compute_is_window):
+            m.d.sync += sent_computes.eq(sent_computes + 1)
+        with m.If(control.clear_sync):
+            m.d.sync += [sent_transfers.eq(0), sent_computes.eq(0)]
+        m.d.comb += control.still.eq(
+            (dma.dma_done == sent_transfers) & (post.written == sent_computes) & ~computes.r_rdy
+        )
+        if p.counters:
+            self._counters(m, control, engine, nfu, post, dma, ports, arbiter)
+        return m
+
+    def _control(self, m: Module, control: Any, fetch: Any, arbiter: Any, dma: Any, margin: Any) -> None:
+        m.d.comb += [
+            control.start.eq(self.start),
+            control.program.eq(self.program_address),
+            self.busy.eq(control.busy),
+            self.done.eq(control.done),
+            self.increment_edge.eq(control.increment_edge),
+            self.stopped.eq(control.stopped),
+            self.fault.eq(control.fault),
+            fetch.start.eq(control.fetch_start),
+            fetch.address.eq(control.fetch_address),
+            fetch.length.eq(control.fetch_length),
+            control.fetch_valid.eq(fetch.valid),
+            control.instruction.eq(fetch.instruction),
+            control.fetch_done.eq(fetch.done),
+            fetch.ready.eq(control.fetch_ready),
+            margin.clear.eq(control.clear_sync),
+            dma.clear.eq(control.clear_sync),
+            dma.requester.image.eq(self.image_address),
+            dma.requester.result.eq(self.result_address),
+        ]
+
+    def _queues(self, m: Module, control: Any, dma: Any, engine: Any) -> tuple[SyncFIFO, SyncFIFO]:
+        i = self.isa
+        window, compute = instruction_layout(i, Opcode.WINDOW), instruction_layout(i, Opcode.COMPUTE)
+        width = max(window.size, compute.size)
+        m.submodules.transfers = transfers = SyncFIFO(width=len(control.transfer.as_value()), depth=TRANSFER_QUEUE)
+        m.submodules.computes = computes = SyncFIFO(width=1 + width, depth=COMPUTE_QUEUE)
+        body = control.instruction[OPCODE_BITS:]
+        m.d.comb += [
+            transfers.w_data.eq(control.transfer),
+            transfers.w_en.eq(control.transfer_valid),
+            control.transfer_ready.eq(transfers.w_rdy),
+            dma.head.eq(transfers.r_data),
+            dma.head_valid.eq(transfers.r_rdy),
+            transfers.r_en.eq(dma.head_ready),
+            computes.w_data[0].eq(control.compute_is_window),
+            computes.w_data[1:].eq(body),
+            computes.w_en.eq(control.compute_valid),
+            control.compute_ready.eq(computes.w_rdy),
+            engine.head_valid.eq(computes.r_rdy),
+            engine.head_is_window.eq(computes.r_data[0]),
+            engine.head_window.eq(computes.r_data[1 : 1 + window.size]),
+            engine.head_compute.eq(computes.r_data[1 : 1 + compute.size]),
+            computes.r_en.eq(engine.head_ready),
+            engine.clear.eq(control.clear_sync),
+        ]
+        return transfers, computes
+
+    def _dram(self, m: Module, fetch: Any, arbiter: Any, dma: Any) -> None:
+        r = dma.requester
+        m.d.comb += [
+            arbiter.fetch_valid.eq(fetch.req_valid),
+            arbiter.fetch_address.eq(fetch.req_address),
+            fetch.req_ready.eq(arbiter.fetch_ready),
+            fetch.rsp_valid.eq(arbiter.fetch_rsp),
+            fetch.rsp.eq(self.dram.rsp_data),
+            arbiter.dma_valid.eq(r.req_valid),
+            arbiter.dma_write.eq(r.req_write),
+            arbiter.dma_address.eq(r.req_address),
+            arbiter.dma_data.eq(r.req_data),
+            arbiter.dma_mask.eq(r.req_mask),
+            r.req_ready.eq(arbiter.dma_ready),
+            dma.rsp_valid.eq(arbiter.dma_rsp),
+            dma.rsp.eq(self.dram.rsp_data),
+        ]
+
+    def _compute(self, m: Module, engine: Any, nfu: Any, post: Any, dma: Any) -> None:
+        c = dma.consumer
+        m.d.comb += [
+            engine.dma_done.eq(dma.dma_done),
+            engine.written.eq(post.written),
+            dma.read_done.eq(engine.read_done),
+            dma.written.eq(post.written),
+            engine.post_ready.eq(post.ready),
+            post.push.eq(engine.post_push),
+            post.config.eq(engine.head_compute),
+            post.clear.eq(engine.clear),
+            engine.drained.eq(post.drained),
+            nfu.issue.eq(engine.issue),
+            nfu.step.eq(engine.step),
+            nfu.fetch.eq(engine.fetch),
+            nfu.sb_write.eq(c.sb_write),
+            nfu.sb_row.eq(c.sb_row),
+            nfu.sb_lanes.eq(c.sb_lanes),
+            nfu.sb_lines.eq(c.sb_lines),
+            c.sb_granted.eq(nfu.sb_granted),
+            post.complete.eq(nfu.complete),
+            nfu.drain_index.eq(post.drain_index),
+            nfu.relu.eq(post.relu),
+            post.words.eq(nfu.words),
+            nfu.pool.eq(post.pool),
+            nfu.neurons.eq(post.neurons),
+            nfu.pool_words.eq(post.pool_words),
+            post.pooled.eq(nfu.pooled),
+            self.out__valid.eq(post.write & post.granted),
+            self.out__data.eq(post.word),
+        ]
+
+    def _buffers(
+        self, m: Module, ports: list[Any], buffers: list[Any], engine: Any, nfu: Any, post: Any, dma: Any
+    ) -> None:
+        r, c = dma.requester, dma.consumer
+        source = Signal()
+        m.d.sync += source.eq(engine.source)
+        for b, port in enumerate(ports):
+            m.d.comb += [
+                port.load.eq(c.line_write & (c.line_target == b)),
+                port.store.eq(r.store_read & (r.store_source == b)),
+                port.output.eq(post.write & (post.target == b)),
+                port.gather.eq(engine.read & (engine.source == b)),
+                port.at_load.eq(c.line_at),
+                port.at_store.eq(r.store_at),
+                port.at_output.eq(post.at),
+                port.origin.eq(engine.origin),
+                port.lanes_load.eq(c.line_lanes),
+                port.lanes_store.eq(r.store_lanes),
+                port.lanes_gather.eq(engine.lanes),
+                port.line.eq(c.line),
+                port.word.eq(post.word),
+                *(getattr(port, f"row_{e}").eq(getattr(engine, f"row_{e}")) for e in range(self.params.synapses)),
+            ]
+        stored_from = Signal()
+        m.d.sync += stored_from.eq(r.store_source)
+
+        def granted(name: str, select: Value) -> Value:
+            return Mux(select, getattr(ports[1], f"{name}_granted"), getattr(ports[0], f"{name}_granted"))
+
+        m.d.comb += [
+            c.line_granted.eq(granted("load", c.line_target)),
+            r.store_granted.eq(granted("store", r.store_source)),
+            post.granted.eq(granted("output", post.target)),
+            engine.port_free.eq(granted("gather", engine.source)),
+            nfu.line.eq(Mux(source, buffers[1].data.as_value(), buffers[0].data.as_value())),
+            r.store_line.eq(Mux(stored_from, buffers[1].data.as_value(), buffers[0].data.as_value())),
+        ]
+
+    def _margin(self, m: Module, control: Any, margin: Any, post: Any, nfu: Any) -> None:
+        m.d.comb += [
+            margin.valid.eq(post.score),
+            margin.scores.eq(nfu.wide),
+            margin.neurons.eq(post.neurons),
+            margin.base.eq(post.score_base),
+            margin.softmax.eq(control.softmax),
+            margin.threshold.eq(control.threshold),
+            margin.decide.eq(control.decide),
+            control.decided.eq(margin.ready),
+            control.below.eq(margin.below),
+            self.winner.eq(margin.winner),
+            self.margin.eq(margin.margin),
+        ]
+
+    def _counters(
+        self,
+        m: Module,
+        control: Any,
+        engine: Any,
+        nfu: Any,
+        post: Any,
+        dma: Any,
+        ports: list[Any],
+        arbiter: Any,
+    ) -> None:
+        p, r, c = self.params, dma.requester, dma.consumer
+        request = arbiter.port.req_valid & arbiter.port.req_ready
+        gathered = [Signal(p.synapses, name=f"gathered_{b}") for b in range(2)]
+        for b, port in enumerate(ports):
+            m.d.sync += gathered[b].eq(Mux(port.gather_granted, engine.lanes, 0))
+
+        def reads(b: int) -> Value:
+            return popcount(gathered[b]) + Mux(ports[b].store_granted, popcount(r.store_lanes), 0)
+
+        def writes(b: int) -> Value:
+            return Mux(ports[b].load_granted, popcount(c.line_lanes), ports[b].output_granted)
+
+        amounts: dict[str, Value] = {
+            "instructions": control.executed,
+            "compute_cycles": engine.issue,
+            "multiply": nfu.products,
+            "lane_gated": nfu.gated,
+            "accumulate": nfu.accumulates,
+            "activation": Mux(post.drained, post.neurons, 0),
+            "pool_update": Mux(post.updates, post.neurons, 0),
+            "sb_read": nfu.sb_reads,
+            "sb_write": Mux(nfu.sb_granted, popcount(c.sb_write) * popcount(c.sb_lanes), 0),
+            "nbin_read": reads(0),
+            "nbin_write": writes(0),
+            "nbout_read": reads(1),
+            "nbout_write": writes(1),
+            "output": self.out__valid,
+            "dram_read": request & ~arbiter.port.req_write,
+            "dram_write": request & arbiter.port.req_write,
+            "score_vector": post.score,
+            "decision": control.decision,
+            "cycles": control.busy,
+        }
+        kinds = {kind.name.lower(): kind for kind in Cycle}
+        toggles: dict[str, Value] = {"toggle_operand": nfu.operand_toggles, "toggle_output": post.toggles}
+        toggles |= {name: nfu.neuron_toggles[k] for k, name in enumerate(NEURON_TOGGLES)}
+        for name in event_names(p.activity):
+            if name in kinds:
+                amounts[name] = control.busy & (engine.cycle == kinds[name])
+            elif name in toggles:
+                amounts[name] = toggles[name]
+        amounts = {name: Value.cast(amounts[name]) for name in event_names(p.activity)}
+        m.submodules.counters = counters = Counters(p, {name: len(amount) for name, amount in amounts.items()})
+        m.d.comb += [getattr(counters, name).eq(amount) for name, amount in amounts.items()]
+        m.d.comb += [
+            counters.clear.eq(control.clear_counters),
+            counters.edge.eq(control.increment_edge),
+            counters.increment.eq(control.stopped),
+            counters.index.eq(self.snapshot_index),
+            self.snapshot.eq(counters.snapshot),
+            nfu.clear.eq(control.clear_counters),
+            post.clear_toggles.eq(control.clear_counters),
+        ]
