@@ -1,0 +1,109 @@
+"""Energy from events: counts of one tile times one technology file, image by image.
+
+energy(component) = sum of count x price, plus rates x time. Each component's formula stands in docs/energy.md.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from hw.errors import BadInput
+from hw.params import TileParams
+from synth.technology import COMPONENTS, DRAM_EVENTS, EVENT_KEYS, ONCHIP, RATES, VIEW_EVENTS, Banded, Level, Technology
+
+Edge = Literal["low", "value", "high"]
+EDGES: tuple[Edge, ...] = ("low", "value", "high")
+CONFIDENCE = 0.99
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one run did: event names, counts [images, events] and DRAM rows opened [images]."""
+
+    names: tuple[str, ...]
+    events: np.ndarray
+    dram_activates: np.ndarray
+
+    def count(self, name: str) -> np.ndarray:
+        if name not in self.names:
+            raise BadInput(f"the energy model wants a count of event {name}; the measurement has none")
+        return self.events[:, self.names.index(name)].astype(np.float64)
+
+
+class EnergyModel:
+    """Prices one tile with one technology.
+
+    register_bits: flip-flops clocked every cycle. activity: the measurement holds toggle counts.
+    ``level`` is the source level of the NFU: ``rtl_activity`` from toggles, ``table`` from constants per operation.
+    """
+
+    def __init__(self, technology: Technology, params: TileParams, register_bits: int, activity: bool) -> None:
+        self.technology = technology
+        self.level: Level = technology.level(activity)
+        self._params = params
+        self._fmt = str(params.fmt)
+        self._units: dict[str, float] = {
+            "nfu_pj_per_lane_cycle": params.neurons * params.synapses,
+            "control_pj_per_cycle": 1,
+            "clock_pj_per_bit_cycle": register_bits,
+        }
+        for name, size in (("sb", params.sb_bytes), ("nbin", params.nbin_bytes), ("nbout", params.nbout_bytes)):
+            self._units[f"{name}_pj_per_kib_cycle"] = size / 1024
+            self._units[f"{name}_leakage_mw_per_kib"] = size / 1024
+
+    @property
+    def source_levels(self) -> dict[str, str]:
+        """Source level of each component; counts of all of them are measured in RTL."""
+        return {name: self.level if name == "nfu" else "table" for name in COMPONENTS}
+
+    def components_pj(self, work: Work, edge: Edge = "value") -> dict[str, np.ndarray]:
+        """Energy in pJ [images] of each component, with every price at its value or at one edge of its band."""
+
+        def at(price: Banded) -> float:
+            return float(getattr(price, edge))
+
+        energy = {name: np.zeros(len(work.events)) for name in COMPONENTS}
+        for name in work.names:
+            if name in DRAM_EVENTS or name in VIEW_EVENTS:
+                continue
+            if name not in EVENT_KEYS:
+                raise BadInput(f"event {name} is unknown to hw/events.py: it has no energy")
+            if name.startswith("toggle_") and self.level == "table":
+                continue
+            price = self.technology.price(self._fmt, name, self.level)
+            if price is not None:
+                energy[price.component] += work.count(name) * at(price)
+        cycles = work.count("cycles")
+        time_ns = cycles * self._params.clock_ns
+        for key in RATES:
+            price = self.technology.price(self._fmt, key, self.level)
+            if price is not None:
+                # mW x ns = pJ
+                span = time_ns if "_mw_" in key else cycles
+                energy[price.component] += span * (at(price) * self._units[key])
+        dram = self.technology.dram
+        for way in ("read", "write"):
+            bits = work.count(f"dram_{way}") * self._params.beat_bits
+            for part in ("core", "io", "termination"):
+                energy["dram"] += bits * at(getattr(dram, f"{way}_{part}_pj_per_bit"))
+        energy["dram"] += work.dram_activates * at(dram.activate_pj_per_row)
+        for standing in (dram.background_mw, dram.refresh_mw, dram.idle_termination_mw):
+            energy["dram"] += time_ns * at(standing)
+        return energy
+
+
+def totals(energy: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(on-chip, with DRAM) sums [images] of components."""
+    onchip = np.sum([energy[name] for name in ONCHIP], axis=0)
+    return onchip, onchip + energy["dram"]
+
+
+def interval(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+    """Student-t confidence interval of the mean of ``values`` [images]; None for fewer than two images."""
+    if len(values) < 2:
+        return None
+    mean = float(np.mean(values))
+    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return mean - half, mean + half

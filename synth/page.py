@@ -1,0 +1,43 @@
+"""The report's page: one HTML file with its pictures inside, readable without a network."""
+
+import base64
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from synth.plots import COLOURS, label
+from synth.report_schema import Report
+from synth.technology import COMPONENTS
+
+
+def _number(value: float, digits: int = 3) -> str:
+    """Three significant digits, thousands grouped, no exponent."""
+    if value == 0:
+        return "0"
+    return f"{float(f'{value:.{digits}g}'):,.10g}"
+
+
+def _percent(value: float | None) -> str:
+    return "not run" if value is None else f"{100 * value:.2f} %"
+
+
+def page(result: Report, drawn: dict[str, Path]) -> str:
+    """HTML text of ``result`` with the PNG files of ``drawn`` embedded."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=_number, percent=_percent)
+    images = {
+        name: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+        for name, path in drawn.items()
+    }
+    runs = [(f"fraction {item.fraction:g}", item) for item in result.increments]
+    if result.opportunistic:
+        runs.append(("opportunistic", result.opportunistic))  # type: ignore[arg-type]
+    template = environment.get_template("page.html.j2")
+    names = [(name, label(name), COLOURS[name]) for name in COMPONENTS]
+    return template.render(r=result, runs=runs, images=images, components=names)

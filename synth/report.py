@@ -1,0 +1,202 @@
+"""The report of one measurement: report.json, energy.csv, three pictures and a page, all from the same figures.
+
+The same measurement and profile give the same bytes: nothing in the files depends on when or where they were made.
+"""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from hw.errors import BadInput, write_atomic
+from hw.params import preset
+from synth.energy import CONFIDENCE, EDGES, EnergyModel, Work, interval, totals
+from synth.measurement import Measurement, read_measurement
+from synth.page import page
+from synth.plots import pictures
+from synth.report_schema import Report
+from synth.technology import BAND_PROFILES, COMPONENTS, DEFAULT_PROFILE, Technology, first_error, load_technology
+
+#: Tann et al. 2016, Table 4, LeNet; the fractions are those that its times fit (its Table 7 prints others).
+T16_LENET = ((0.1, 4.61, 5.59), (0.2, 14.43, 17.48), (0.5, 75.54, 91.61), (1.0, 283.04, 343.39))
+T16_SOURCE = "Tann et al. 2016, Table 4, LeNet, on its own 65 nm accelerator, without DRAM"
+
+
+def _figure(value: float) -> float:
+    """Seven significant digits: what a report prints, and the same on every machine."""
+    return float(f"{float(value):.7g}")
+
+
+def _pair(values: np.ndarray) -> tuple[float, float] | None:
+    bounds = interval(values)
+    return None if bounds is None else (_figure(bounds[0]), _figure(bounds[1]))
+
+
+def _mean_uj(energy_pj: dict[str, np.ndarray]) -> dict[str, float]:
+    parts = {name: float(np.mean(energy_pj[name])) / 1e6 for name in COMPONENTS}
+    return {name: _figure(value) for name, value in {**parts, "total": sum(parts.values())}.items()}
+
+
+def _spread(models: dict[str, EnergyModel], work: Work) -> dict[str, Any]:
+    shown = {}
+    for name, model in models.items():
+        onchip, total = totals(model.components_pj(work))
+        shown[name] = {"onchip": _figure(np.mean(onchip) / 1e6), "total": _figure(np.mean(total) / 1e6)}
+    return {
+        "low": min(item["onchip"] for item in shown.values()),
+        "high": max(item["onchip"] for item in shown.values()),
+        "total_low": min(item["total"] for item in shown.values()),
+        "total_high": max(item["total"] for item in shown.values()),
+        "profiles": shown,
+    }
+
+
+def _figures(measured: Measurement, index: int, models: dict[str, EnergyModel], profile: str) -> dict[str, Any]:
+    run, counts = measured.header.runs[index], measured.counts[index]
+    work = Work(tuple(measured.header.events), counts.events, counts.dram_activates)
+    model = models[profile]
+    by_edge = {edge: model.components_pj(work, edge) for edge in EDGES}
+    onchip, total = totals(by_edge["value"])
+    cycles = float(np.mean(measured.column(index, "cycles")))
+    return {
+        "cycles": _figure(cycles),
+        "time_us": _figure(cycles * measured.params.clock_ns / 1e3),
+        "energy_uj": _mean_uj(by_edge["value"]),
+        "energy_low_uj": _mean_uj(by_edge["low"]),
+        "energy_high_uj": _mean_uj(by_edge["high"]),
+        "energy_ci99_uj": _pair(total / 1e6),
+        "energy_onchip_uj": _figure(np.mean(onchip) / 1e6),
+        "energy_onchip_ci99_uj": _pair(onchip / 1e6),
+        "energy_profiles_uj": _spread(models, work),
+        "source_level": model.level,
+        "source_levels": model.source_levels,
+        **run.model_dump(by_alias=True, include={"accuracy", "images_compared", "words_compared", "mismatches"}),
+    }
+
+
+def _increments(measured: Measurement, models: dict[str, EnergyModel], profile: str) -> list[dict[str, Any]]:
+    keys = {"fraction", "channels", "macs", "dram_bytes", "limit_cycles"}
+    return [
+        {**run.model_dump(include=keys), **_figures(measured, index, models, profile)}
+        for index, run in enumerate(measured.header.runs)
+        if run.kind == "increment"
+    ]
+
+
+def _opportunistic(
+    measured: Measurement, models: dict[str, EnergyModel], profile: str, full: dict[str, Any]
+) -> dict[str, Any] | None:
+    for index, run in enumerate(measured.header.runs):
+        if run.kind == "opportunistic":
+            figures = _figures(measured, index, models, profile)
+            return {
+                **figures,
+                **run.model_dump(include={"score", "thresholds"}),
+                "stops": np.bincount(measured.stopped(index), minlength=run.increment + 1).tolist(),
+                "accuracy_drop": _figure(full["accuracy"]["rtl"] - run.accuracy.rtl),
+                "saving": _figure(1 - figures["energy_onchip_uj"] / full["energy_onchip_uj"]),
+                "saving_with_dram": _figure(1 - figures["energy_uj"]["total"] / full["energy_uj"]["total"]),
+            }
+    return None
+
+
+def _paper(measured: Measurement, increments: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """T16's printed figures for the fractions that we ran, when the machine and the network are T16's."""
+    theirs = measured.params.replace(activity=False, counters=True) == preset("paper32")
+    if measured.header.network.lower() != "lenet" or not theirs:
+        return []
+    ours = {round(item["fraction"], 6) for item in increments}
+    return [
+        {"fraction": fraction, "time_us": time_us, "energy_uj": energy_uj, "source": T16_SOURCE}
+        for fraction, time_us, energy_uj in T16_LENET
+        if fraction in ours
+    ]
+
+
+def build_report(measured: Measurement, technologies: dict[str, Technology], profile: str) -> Report:
+    """The report's content: ``technologies`` holds ``profile`` and those of the band, by name."""
+    header = measured.header
+    models = {
+        name: EnergyModel(technology, measured.params, header.register_bits, header.activity)
+        for name, technology in technologies.items()
+    }
+    technology = technologies[profile]
+    increments = _increments(measured, models, profile)
+    copied = {"network", "dataset", "format", "tile", "tile_hash", "register_bits", "activity", "images", "seed"}
+    copied |= {"versions", "commit", "command", "simulation"}
+    content = {
+        "schema": 1,
+        **header.model_dump(by_alias=True, include=copied),
+        "technology": technology.model_dump(include={"name", "node_nm", "profile", "voltage_v", "title"}),
+        "coverage": {
+            "images": header.images,
+            "confidence": f"{CONFIDENCE:.0%} t-interval of the mean over the images simulated: sampling of images "
+            "only, not the error of a price, of wires or of glitches",
+            "band": "energy_low_uj and energy_high_uj: every price of the profile at one edge of its band at once; "
+            f"energy_profiles_uj: the same counts under {', '.join(technologies)}",
+            "not_covered": list(technology.not_covered),
+        },
+        "increments": increments,
+        "opportunistic": _opportunistic(measured, models, profile, increments[-1]),
+        "paper": _paper(measured, increments),
+    }
+    try:
+        return Report.model_validate(content)
+    except ValidationError as error:
+        raise BadInput(f"report of {header.network}: {first_error(error)}") from None
+
+
+def table_csv(result: Report) -> str:
+    """One line per increment and the opportunistic run: accuracy, time and every energy with band and interval."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [*COMPONENTS, "total"]
+    writer.writerow(
+        ["run", "fraction", "accuracy_rtl", "mismatches", "cycles", "time_us"]
+        + [f"{name}_uj" for name in names]
+        + ["onchip_uj", "total_low_uj", "total_high_uj", "total_ci99_low_uj", "total_ci99_high_uj"]
+        + ["source_level", "technology"]
+    )
+    rows = [(f"increment {i + 1}", item.fraction, item) for i, item in enumerate(result.increments)]
+    shown = rows if result.opportunistic is None else [*rows, ("opportunistic", "", result.opportunistic)]
+    for label, fraction, item in shown:
+        writer.writerow(
+            [label, fraction, item.accuracy.rtl, item.mismatches, item.cycles, item.time_us]
+            + [getattr(item.energy_uj, name) for name in names]
+            + [item.energy_onchip_uj, item.energy_low_uj.total, item.energy_high_uj.total]
+            + list(item.energy_ci99_uj or ("", ""))
+            + [item.source_level, result.technology.name]
+        )
+    return text.getvalue()
+
+
+def report(measurement_dir: str | Path, out_dir: str | Path, profile: str = DEFAULT_PROFILE) -> Path:
+    """Write the report of a measurement folder into ``out_dir``; returns the path of report.json.
+
+    Writes energy.csv, energy.png, accuracy.png, profiles.png, index.html and, last, report.json, each whole or not at
+    all. Raises BadInput before anything is written.
+    """
+    measured = read_measurement(measurement_dir)
+    chosen = load_technology(profile)
+    technologies = {item.name: item for item in (chosen, *map(load_technology, BAND_PROFILES))}
+    result = build_report(measured, technologies, chosen.name)
+    out = Path(out_dir)
+    drawn = pictures(result, out)
+    write_atomic(out / "energy.csv", table_csv(result))
+    write_atomic(out / "index.html", page(result, drawn))
+    content = result.model_dump(by_alias=True, mode="json")
+    return write_atomic(out / "report.json", json.dumps(content, indent=2, sort_keys=False) + "\n")
+
+
+def read_report(path: str | Path) -> Report:
+    """Read and check a report.json."""
+    try:
+        return Report.model_validate_json(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"report wants a readable file: {error}") from None
+    except ValidationError as error:
+        raise BadInput(f"report {path}: {first_error(error)}") from None
