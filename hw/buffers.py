@@ -5,7 +5,6 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.isa import Isa
-from hw.params import TileParams
 from hw.signatures import line_layout, pair_layout, rotate
 
 

@@ -354,7 +354,7 @@ class Isa:
         word, at = int(instruction.opcode), OPCODE_BITS
         for field in self.fields[instruction.opcode]:
             value = getattr(instruction, field.name)
-            values = tuple(value) if field.count > 1 else (value,)
+            values: tuple[int, ...] = tuple(value) if field.count > 1 else (value,)
             if len(values) > field.count:
                 raise BadInput(
                     f"{field.name} of {instruction.opcode.name} wants {field.count} values, not {len(values)}"

@@ -24,7 +24,8 @@ class Softmax(enum.Enum, shape=unsigned(2)):
 
 
 class MarginController(Component):
-    """Members: clear : In(1), forget the scores. valid : In(1), scores : In(wide), neurons : In, base : In, class of neuron 0.
+    """Members: clear : In(1), forget the scores. valid : In(1), scores : In(wide), neurons : In, base : In, class of
+    neuron 0 (a multiple of the tile's neurons).
     softmax : In(1), which margin. threshold : In(64), raw: in units of 2**-(2*frac); softmax: of 2**-16.
     decide : In(1), held until ready : Out(1). below : Out(1), margin < threshold. winner : Out, first largest class.
     margin : Out(64), raw margin.

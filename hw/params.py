@@ -139,8 +139,8 @@ class TileParams:
             self.dram_beat_bytes
         ):
             raise BadInput(
-                f"dram_beat_bytes wants a power of two that holds whole {self.line_bytes}-byte lines of {self.synapses} "
-                f"{self.fmt} words, not {self.dram_beat_bytes}"
+                f"dram_beat_bytes wants a power of two that holds whole {self.line_bytes}-byte lines of "
+                f"{self.synapses} {self.fmt} words, not {self.dram_beat_bytes}"
             )
         if self.dram_bytes % self.dram_beat_bytes or self.dram_bytes <= 0:
             raise BadInput(f"dram_bytes wants a positive multiple of {self.dram_beat_bytes}, not {self.dram_bytes}")

@@ -295,7 +295,7 @@ class Tile(Component):
             "decision": control.decision,
             "cycles": control.busy,
         }
-        kinds = {kind.name.lower(): kind for kind in Cycle}
+        kinds = {name.lower(): kind for name, kind in Cycle.__members__.items()}
         toggles: dict[str, Value] = {"toggle_operand": nfu.operand_toggles, "toggle_output": post.toggles}
         toggles |= {name: nfu.neuron_toggles[k] for k, name in enumerate(NEURON_TOGGLES)}
         for name in event_names(p.activity):
