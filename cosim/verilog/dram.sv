@@ -1,0 +1,273 @@
+// A DDR3 rank behind the tile's DRAM port: data, timing, refusals and counters. docs/dram.md states the rules.
+//
+// Requests are served in order; every time is fixed when the request is accepted, from the state of its bank and of the
+// data bus. A response is sampled by the tile at the first rising edge at or after the end of its burst. Times are
+// integer picoseconds since the first edge without reset; commands fall on edges of the DRAM clock.
+// The bench reads and writes `memory`, `written` and `limit_beats` directly, and reads the counters and the trace.
+module dram #(
+    parameter int BEAT_BITS = 512,
+    parameter int LINES = 1,
+    parameter int ADDRESS_BITS = 26,
+    parameter int MEMORY_BEATS = 1 << 20,
+    parameter int DEPTH = 16,  // requests accepted and not yet completed, at most
+    parameter int TRACE_DEPTH = 0,  // requests recorded, 0: none
+    parameter int CLOCK_PS = 4000,
+    parameter bit IDEAL = 0,  // 1: latency and bandwidth only, no banks
+    parameter int IDEAL_LATENCY_PS = 0,
+    parameter int IDEAL_BURST_PS = 0,  // 0: as many beats as the port can take
+    parameter int BANKS = 8,
+    parameter int ROW_BEATS = 128,
+    parameter int BURSTS = 1,  // bursts per beat
+    parameter int T_CK = 1250,
+    parameter int T_BURST = 5000,
+    parameter int T_RCD = 13750,
+    parameter int T_RP = 13750,
+    parameter int T_CL = 13750,
+    parameter int T_CWL = 10000,
+    parameter int T_RAS = 35000,
+    parameter int T_WR = 15000,
+    parameter int T_WTR = 7500,
+    parameter int T_RTP = 7500,
+    parameter int T_RTW = 11250,
+    parameter int T_CCD = 5000,
+    parameter int T_RRD = 7500,
+    parameter int T_FAW = 40000,
+    parameter int T_REFI = 7800000,
+    parameter int T_RFC = 260000
+) (
+    input  logic                    clk,
+    input  logic                    rst,
+    input  logic                    req_valid,
+    output logic                    req_ready,
+    input  logic                    req_write,
+    input  logic [ADDRESS_BITS-1:0] req_address,
+    input  logic [BEAT_BITS-1:0]    req_data,
+    input  logic [LINES-1:0]        req_mask,
+    output logic                    rsp_valid,
+    output logic [BEAT_BITS-1:0]    rsp_data,
+    output logic                    fault,
+    output logic [1:0]              fault_kind,
+    output logic [ADDRESS_BITS-1:0] fault_address
+);
+  localparam int LINE_BITS = BEAT_BITS / LINES;
+  localparam longint NEVER = -64'd1000000000;  // so long ago that it constrains nothing
+
+  logic [BEAT_BITS-1:0] memory[MEMORY_BEATS];
+  logic [LINES-1:0] written[MEMORY_BEATS];
+  logic [31:0] limit_beats = MEMORY_BEATS;  // addresses from here on are refused
+
+  // counters, since reset
+  longint read_beats, write_beats, row_hits, row_misses, refreshes, turnarounds, busy_ps;
+
+  // recorded requests: {write, address}, edge of acceptance, end of the burst
+  localparam int TRACE_ENTRIES = TRACE_DEPTH > 0 ? TRACE_DEPTH : 1;
+  longint trace_count;
+  logic [63:0] trace_request[TRACE_ENTRIES];
+  longint trace_accepted_ps[TRACE_ENTRIES];
+  longint trace_done_ps[TRACE_ENTRIES];
+
+  // time of this edge, banks and bus
+  longint now, refresh_due;
+  logic   open[BANKS];
+  longint row[BANKS];
+  longint activate_ok[BANKS];  // earliest activate of a closed bank
+  longint precharge_ok[BANKS];  // earliest precharge of an open one
+  longint cas_ok[BANKS];  // earliest read or write of the open row
+  longint last_cas, last_write_end, last_activate, bus_free;
+  longint activates[4];  // of the last four, oldest at `oldest`
+  logic [1:0] oldest;
+  logic   last_write, any_request;
+
+  // accepted and not completed, oldest at `head`
+  longint queue_done_ps[DEPTH];
+  logic   queue_write[DEPTH];
+  logic [BEAT_BITS-1:0] queue_data[DEPTH];
+  int head, tail, count;
+
+  // the request that waits, to see that it does not change
+  logic waiting, waiting_write;
+  logic [ADDRESS_BITS-1:0] waiting_address;
+  logic [BEAT_BITS-1:0] waiting_data;
+  logic [LINES-1:0] waiting_mask;
+
+  function automatic longint later(longint a, longint b);
+    return a > b ? a : b;
+  endfunction
+
+  // first edge of the DRAM clock at or after `t`
+  function automatic longint on_clock(longint t);
+    return (t + 64'(T_CK) - 1) / 64'(T_CK) * 64'(T_CK);
+  endfunction
+
+  task automatic refuse(logic [1:0] kind, logic [ADDRESS_BITS-1:0] address);
+    if (!fault) begin
+      fault <= 1;
+      fault_kind <= kind;
+      fault_address <= address;
+    end
+  endtask
+
+  // All banks are precharged, then refreshed together.
+  task automatic refresh();
+    longint at;
+    logic any_open;
+    at = on_clock(now);
+    any_open = 0;
+    for (int b = 0; b < BANKS; b++) begin
+      if (open[b]) begin
+        any_open = 1;
+        at = later(at, precharge_ok[b]);
+      end
+    end
+    if (any_open) at += 64'(T_RP);
+    for (int b = 0; b < BANKS; b++) at = later(at, activate_ok[b]);
+    for (int b = 0; b < BANKS; b++) begin
+      open[b] = 0;
+      activate_ok[b] = at + 64'(T_RFC);
+    end
+    refreshes += 1;
+    refresh_due += 64'(T_REFI);
+  endtask
+
+  // End of the data burst of a request accepted now; updates banks, bus and counters.
+  task automatic schedule(input logic write, input longint address, output longint done);
+    longint page, wanted_row, cas, activate;
+    int bank;
+    page = address / 64'(ROW_BEATS);
+    bank = int'(page % 64'(BANKS));
+    wanted_row = page / 64'(BANKS);
+    if (open[bank] && row[bank] == wanted_row) begin
+      row_hits += 1;
+    end else begin
+      activate = on_clock(now);
+      if (open[bank]) activate = later(activate, precharge_ok[bank]) + 64'(T_RP);
+      else activate = later(activate, activate_ok[bank]);
+      activate = later(activate, later(last_activate + 64'(T_RRD), activates[oldest] + 64'(T_FAW)));
+      activates[oldest] = activate;
+      oldest += 1;
+      last_activate = activate;
+      open[bank] = 1;
+      row[bank] = wanted_row;
+      cas_ok[bank] = activate + 64'(T_RCD);
+      precharge_ok[bank] = activate + 64'(T_RAS);
+      row_misses += 1;
+    end
+    cas = later(on_clock(now), cas_ok[bank]);
+    if (any_request && write == last_write) cas = later(cas, last_cas + 64'(T_CCD));
+    else if (any_request && write) cas = later(cas, last_cas + 64'(T_RTW));
+    else if (any_request) cas = later(cas, last_write_end + 64'(T_WTR));
+    if (any_request && write != last_write) turnarounds += 1;
+    last_cas = cas + 64'(T_CCD) * 64'(BURSTS - 1);
+    if (write) begin
+      done = last_cas + 64'(T_CWL) + 64'(T_BURST);
+      last_write_end = done;
+      precharge_ok[bank] = later(precharge_ok[bank], done + 64'(T_WR));
+    end else begin
+      done = last_cas + 64'(T_CL) + 64'(T_BURST);
+      precharge_ok[bank] = later(precharge_ok[bank], last_cas + 64'(T_RTP));
+    end
+    busy_ps += 64'(T_BURST) * 64'(BURSTS);
+    last_write = write;
+    any_request = 1;
+  endtask
+
+  task automatic accept();
+    longint done;
+    logic inside;
+    inside = 64'(req_address) < 64'(limit_beats);
+    if (IDEAL) begin
+      done = later(now + 64'(IDEAL_LATENCY_PS), bus_free + 64'(IDEAL_BURST_PS));
+      bus_free = done;
+      busy_ps += 64'(IDEAL_BURST_PS);
+    end else begin
+      schedule(req_write, 64'(req_address), done);
+    end
+    if (req_write) write_beats += 1;
+    else read_beats += 1;
+    queue_done_ps[tail] = done;
+    queue_write[tail] = req_write;
+    if (!inside) begin
+      refuse(1, req_address);
+      queue_data[tail] = '0;
+    end else if (req_write) begin
+      for (int i = 0; i < LINES; i++) begin
+        if (req_mask[i]) memory[req_address][i*LINE_BITS+:LINE_BITS] = req_data[i*LINE_BITS+:LINE_BITS];
+      end
+      written[req_address] |= req_mask;
+    end else begin
+      if (written[req_address] != '1) refuse(2, req_address);
+      queue_data[tail] = memory[req_address];
+    end
+    if (trace_count < 64'(TRACE_DEPTH)) begin
+      trace_request[trace_count] = {req_write, 63'(req_address)};
+      trace_accepted_ps[trace_count] = now;
+      trace_done_ps[trace_count] = done;
+    end
+    trace_count += 1;
+    tail = tail == DEPTH - 1 ? 0 : tail + 1;
+    count += 1;
+  endtask
+
+  initial for (int i = 0; i < MEMORY_BEATS; i++) written[i] = '0;
+
+  always @(posedge clk) begin
+    rsp_valid <= 0;
+    if (rst) begin
+      now = 0;
+      refresh_due = 64'(T_REFI);
+      for (int b = 0; b < BANKS; b++) begin
+        open[b] = 0;
+        row[b] = 0;
+        activate_ok[b] = 0;
+        precharge_ok[b] = 0;
+        cas_ok[b] = 0;
+      end
+      for (int i = 0; i < 4; i++) activates[i] = NEVER;
+      last_activate = NEVER;
+      last_cas = NEVER;
+      last_write_end = NEVER;
+      bus_free = NEVER;
+      oldest = 0;
+      last_write = 0;
+      any_request = 0;
+      head = 0;
+      tail = 0;
+      count = 0;
+      waiting = 0;
+      read_beats = 0;
+      write_beats = 0;
+      row_hits = 0;
+      row_misses = 0;
+      refreshes = 0;
+      turnarounds = 0;
+      busy_ps = 0;
+      trace_count = 0;
+      req_ready <= 0;
+      fault <= 0;
+      fault_kind <= 0;
+      fault_address <= '0;
+    end else begin
+      if (!IDEAL && now >= refresh_due) refresh();
+      if (waiting && (!req_valid || req_write != waiting_write || req_address != waiting_address ||
+                      (req_write && (req_data != waiting_data || req_mask != waiting_mask)))) begin
+        refuse(3, waiting_address);
+      end
+      waiting = req_valid && !req_ready;
+      if (waiting) begin
+        waiting_write = req_write;
+        waiting_address = req_address;
+        waiting_data = req_data;
+        waiting_mask = req_mask;
+      end
+      if (req_valid && req_ready) accept();
+      if (count > 0 && queue_done_ps[head] <= now + 64'(CLOCK_PS)) begin
+        rsp_valid <= !queue_write[head];
+        if (!queue_write[head]) rsp_data <= queue_data[head];
+        head = head == DEPTH - 1 ? 0 : head + 1;
+        count -= 1;
+      end
+      req_ready <= count < DEPTH;
+      now += 64'(CLOCK_PS);
+    end
+  end
+endmodule
