@@ -197,7 +197,7 @@ def read_measurement(folder: str | Path) -> Measurement:
     if tuple(header.events) != event_names(header.activity):
         raise BadInput("measurement.json: events differ from hw/events.py of this version; measure again")
     try:
-        with np.load(folder / "measurement.npz", allow_pickle=False) as archive:
+        with (folder / "measurement.npz").open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput(f"measurement.npz wants a NumPy archive: {error}") from None

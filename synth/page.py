@@ -35,9 +35,7 @@ def page(result: Report, drawn: dict[str, Path]) -> str:
         name: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
         for name, path in drawn.items()
     }
-    runs = [(f"fraction {item.fraction:g}", item) for item in result.increments]
-    if result.opportunistic:
-        runs.append(("opportunistic", result.opportunistic))  # type: ignore[arg-type]
+    runs = [(f"fraction {name}" if name != "opportunistic" else name, item) for name, item in result.runs()]
     template = environment.get_template("page.html.j2")
     names = [(name, label(name), COLOURS[name]) for name in COMPONENTS]
     return template.render(r=result, runs=runs, images=images, components=names)

@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hw.errors import atomic_path
-from synth.report_schema import Increment, Opportunistic, Report
+from synth.report_schema import Report
 from synth.technology import COMPONENTS
 
 COLOURS = {
@@ -29,35 +29,35 @@ def label(component: str) -> str:
     return LABELS.get(component, component)
 
 
-def _runs(result: Report) -> list[tuple[str, Increment | Opportunistic]]:
-    named: list[tuple[str, Increment | Opportunistic]] = [(f"{item.fraction:g}", item) for item in result.increments]
-    return [*named, ("opportunistic", result.opportunistic)] if result.opportunistic else named
-
-
-def _bars(axes: Axes, result: Report, components: tuple[str, ...], title: str) -> None:
-    runs = _runs(result)
+def _bars(axes: Axes, result: Report, components: tuple[str, ...], share: bool) -> None:
+    """Stacked bars of ``components`` per run: microjoules, or percent of their sum so that small runs are seen."""
+    runs = result.runs()
     places = range(len(runs))
+    sums = [sum(getattr(item.energy_uj, name) for name in components) for _, item in runs]
+    scale = [100 / total if share else 1.0 for total in sums]
     base = [0.0] * len(runs)
     for name in components:
-        heights = [getattr(item.energy_uj, name) for _, item in runs]
+        heights = [getattr(item.energy_uj, name) * factor for (_, item), factor in zip(runs, scale, strict=True)]
         axes.bar(places, heights, 0.62, bottom=base, color=COLOURS[name], label=label(name))
         base = [low + height for low, height in zip(base, heights, strict=True)]
-    for place, total in zip(places, base, strict=True):
-        axes.text(place, total, f"{total:.3g}", ha="center", va="bottom", fontsize=9)
+    if not share:
+        for place, total in zip(places, base, strict=True):
+            axes.text(place, total, f"{total:.3g}", ha="center", va="bottom", fontsize=9)
+        axes.margins(y=0.1)
     axes.set_xticks(list(places), [name for name, _ in runs])
-    axes.set_xlabel("fraction of channels")
-    axes.set_ylabel("energy per image (µJ)")
-    axes.set_title(title, fontsize=10)
-    axes.margins(y=0.1)
+    axes.set_ylabel("share (%)" if share else "energy per image (µJ)")
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def _energy(result: Report) -> Figure:
-    figure = Figure(figsize=(10, 4.4), layout="constrained")
-    chip, whole = figure.subplots(1, 2)
-    _bars(chip, result, COMPONENTS[:-1], "On chip")
-    _bars(whole, result, COMPONENTS, "With DRAM")
-    handles, names = whole.get_legend_handles_labels()
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    grid = figure.subplots(2, 2)
+    for column, (components, title) in enumerate(((COMPONENTS[:-1], "On chip"), (COMPONENTS, "With DRAM"))):
+        for line, share in enumerate((False, True)):
+            _bars(grid[line][column], result, components, share)
+        grid[0][column].set_title(title, fontsize=10)
+        grid[1][column].set_xlabel("fraction of channels")
+    handles, names = grid[0][1].get_legend_handles_labels()
     figure.legend(handles[::-1], names[::-1], loc="outside right center", frameon=False)
     figure.suptitle(f"{result.network} on {result.tile['name']}, {result.technology.name}", fontsize=11)
     return figure
@@ -76,6 +76,7 @@ def _accuracy(result: Report) -> Figure:
         point = (result.opportunistic.energy_onchip_uj, 100 * result.opportunistic.accuracy.rtl)
         axes.plot(*point, "*", markersize=14, color=COLOURS["sb"], label="opportunistic, on chip")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("on-chip energy per image (µJ, log scale)")
     axes.set_ylabel("accuracy (%)")
     axes.set_title(f"{result.network}: accuracy of {result.images} images in RTL", fontsize=11)
@@ -86,36 +87,36 @@ def _accuracy(result: Report) -> Figure:
 
 
 def _profiles(result: Report) -> Figure:
-    figure = Figure(figsize=(7, 4.4), layout="constrained")
+    figure = Figure(figsize=(8, 4.4), layout="constrained")
     axes = figure.subplots()
-    runs = _runs(result)
+    runs = result.runs()
+    shown = []
     for place, (_, item) in enumerate(runs):
-        low, high = (
-            getattr(item, name).total - getattr(item, name).dram for name in ("energy_low_uj", "energy_high_uj")
-        )
-        seen = "price band" if place == 0 else None
-        axes.bar(
-            place,
-            high - low,
-            0.5,
-            bottom=low,
-            color="#e6e6e6",
-            label=f"{result.technology.name}: {seen}" if seen else None,
-        )
-    markers = ("v", "o", "^", "s", "D")
-    for marker, name in zip(markers, runs[0][1].energy_profiles_uj.profiles, strict=False):
+        edges = [band.total - band.dram for band in (item.energy_low_uj, item.energy_high_uj)]
+        text = f"band of {result.technology.name}'s prices" if place == 0 else None
+        axes.bar(place, edges[1] - edges[0], 0.6, bottom=edges[0], color="#e6e6e6", label=text)
+        shown += edges
+    names = list(runs[0][1].energy_profiles_uj.profiles)
+    for place, name in enumerate(names):
         values = [item.energy_profiles_uj.profiles[name]["onchip"] for _, item in runs]
-        axes.plot(range(len(runs)), values, marker, markersize=8, label=name)
-    places = {f"{item.fraction:g}": place for place, item in enumerate(result.increments)}
+        shift = 0.4 * ((place + 0.5) / len(names) - 0.5)
+        axes.plot([x + shift for x in range(len(runs))], values, "ov^sD"[place % 5], markersize=7, label=name)
+        shown += values
     if result.paper:
-        spots = [places[f"{item.fraction:g}"] for item in result.paper]
-        axes.plot(spots, [item.energy_uj for item in result.paper], "x", color=PAPER_COLOUR, label="printed in T16")
+        places = {item.fraction: place for place, item in enumerate(result.increments)}
+        spots = [places[item.fraction] for item in result.paper]
+        printed = [item.energy_uj for item in result.paper]
+        axes.plot(spots, printed, "x", color=PAPER_COLOUR, label="printed in T16, Table 4")
+        shown += printed
     axes.set_xticks(range(len(runs)), [name for name, _ in runs])
     axes.set_yscale("log")
+    axes.set_ylim(0.7 * min(shown), 1.5 * max(shown))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("fraction of channels")
     axes.set_ylabel("on-chip energy per image (µJ, log scale)")
     axes.set_title("The same counts under each technology profile", fontsize=11)
-    axes.grid(alpha=0.25, axis="y", which="both")
+    axes.set_axisbelow(True)
+    axes.grid(alpha=0.25, axis="y")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 

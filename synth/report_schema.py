@@ -39,7 +39,7 @@ class Spread(_Strict):
     profiles: dict[str, dict[Literal["onchip", "total"], Energy]]
 
 
-class _Figures(_Strict):
+class Figures(_Strict):
     """Energy and time of one run, with where they come from and how far they can be wrong."""
 
     cycles: float
@@ -59,7 +59,7 @@ class _Figures(_Strict):
     mismatches: int
 
 
-class Increment(_Figures):
+class Increment(Figures):
     fraction: float
     channels: list[int]
     macs: int
@@ -67,7 +67,7 @@ class Increment(_Figures):
     limit_cycles: int
 
 
-class Opportunistic(_Figures):
+class Opportunistic(Figures):
     """stops: images that stopped at each increment. accuracy_drop: full network's RTL accuracy less this one's.
 
     saving: share of the full network's on-chip energy saved; saving_with_dram: of its total.
@@ -127,3 +127,8 @@ class Report(_Strict):
     increments: list[Increment]
     opportunistic: Opportunistic | None
     paper: list[PaperFigure]
+
+    def runs(self) -> list[tuple[str, Figures]]:
+        """Every run with the name it is shown under: an increment's fraction, or ``opportunistic``."""
+        named: list[tuple[str, Figures]] = [(f"{item.fraction:g}", item) for item in self.increments]
+        return [*named, ("opportunistic", self.opportunistic)] if self.opportunistic else named

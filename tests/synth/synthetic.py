@@ -55,7 +55,7 @@ def write(folder: Path, images: int = 6, activity: bool = True, tile: str = "pap
     rng = np.random.default_rng(seed)
     params = preset(tile).replace(activity=activity)
     names = event_names(activity)
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     runs: list[dict[str, Any]] = []
     for index, (fraction, channels, macs) in enumerate(LEVELS):
         events = counts(rng, images, macs, activity, macs // 64)
