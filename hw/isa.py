@@ -385,7 +385,7 @@ class Isa:
                 values.append(value)
             at += field.bits
             found[field.name] = tuple(values) if field.count > 1 else values[0]
-        types = {"buffer": Buffer, "source": Buffer, "target": Buffer, "base": Base, "pool": Pool}
+        types: dict[str, Any] = {"buffer": Buffer, "source": Buffer, "target": Buffer, "base": Base, "pool": Pool}
         return kind(**{name: types[name](value) if name in types else value for name, value in found.items()})
 
 

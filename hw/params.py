@@ -126,7 +126,7 @@ class TileParams:
         self._want("accumulators", 2, 256)
         self._want("pool_entries", 1, 256)
         self._want("dram_outstanding", 2, 64)
-        self._want("increments", 1, 8)
+        self._want("increments", 2, 8)  # a field of one value is no array
         least = 2 * self.fmt.width + bits_for(self.synapses) if self.fmt.width <= 28 else 2 * self.fmt.width
         if not least <= self.accumulator_width <= 64:
             raise BadInput(

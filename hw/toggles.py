@@ -49,8 +49,8 @@ def probe(m: Module, name: str, en: Value, before: Value, after: Value, clear: V
         i_rst=ResetSignal(),
         i_clear=clear,
         i_en=en,
-        i_before=before,
-        i_after=after,
+        i_was=before,
+        i_becomes=after,
         o_toggles=count,
     )
     return count

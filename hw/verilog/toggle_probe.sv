@@ -1,4 +1,4 @@
-// Counts the bits by which `after` differs from `before` in every cycle with `en`, since `clear`. For simulation only.
+// Counts the bits by which `becomes` differs from `was` in every cycle with `en`, since `clear`. For simulation only.
 module toggle_probe #(
     parameter int WIDTH = 1
 ) (
@@ -6,12 +6,12 @@ module toggle_probe #(
     input  logic             rst,
     input  logic             clear,
     input  logic             en,
-    input  logic [WIDTH-1:0] before,
-    input  logic [WIDTH-1:0] after,
+    input  logic [WIDTH-1:0] was,
+    input  logic [WIDTH-1:0] becomes,
     output logic [47:0]      toggles
 );
   always_ff @(posedge clk) begin
     if (rst || clear) toggles <= '0;
-    else if (en) toggles <= toggles + 48'($countones(before ^ after));
+    else if (en) toggles <= toggles + 48'($countones(was ^ becomes));
   end
 endmodule
