@@ -1,7 +1,7 @@
 """Build a design with Verilator and run cocotb benches on it.
 
-A build lives in ``<build_root>/<name>-<hash>``; the hash covers every source, parameter, flag and tool version, so an edit
-builds anew and a repetition does not. A run passes only on positive evidence. docs/cosim.md has the measured speeds.
+A build lives in ``<build_root>/<name>-<hash>``; the hash covers every source, parameter, flag and tool version, so an
+edit builds anew and a repetition does not. A run passes only on positive evidence. docs/cosim.md has measured speeds.
 """
 
 import contextlib
@@ -122,8 +122,8 @@ def build(
 ) -> Build:
     """Verilate and compile ``sources`` (.v, .sv, .vlt) with top module ``top``, which has an input ``clk``.
 
-    parameters, defines: of the top module and the preprocessor. public: (module, variable) pairs a bench reads or views;
-    writable: pairs it writes through VPI, and the top's ports it waits for. includes: files found by `include.
+    parameters, defines: of the top module and the preprocessor. public: (module, variable) pairs a bench reads or
+    views; writable: pairs it writes through VPI, and the top's ports. includes: files found by `include.
     clock_ps: period of ``clk``. trace_saif: build with activity traces (slower). Raises BadInput for wrong input or
     missing tools, CosimFailed with the log when Verilator or the compiler refuses.
     """

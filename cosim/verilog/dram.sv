@@ -50,6 +50,9 @@ module dram #(
     output logic [ADDRESS_BITS-1:0] fault_address
 );
   localparam int LINE_BITS = BEAT_BITS / LINES;
+  localparam int INDEX_BITS = MEMORY_BEATS > 1 ? $clog2(MEMORY_BEATS) : 1;
+  localparam int QUEUE_BITS = DEPTH > 1 ? $clog2(DEPTH) : 1;
+  localparam int BANK_BITS = BANKS > 1 ? $clog2(BANKS) : 1;
   localparam longint NEVER = -64'd1000000000;  // so long ago that it constrains nothing
 
   logic [BEAT_BITS-1:0] memory[MEMORY_BEATS];
@@ -60,7 +63,8 @@ module dram #(
   longint read_beats, write_beats, row_hits, row_misses, refreshes, turnarounds, busy_ps;
 
   // recorded requests: {write, address}, edge of acceptance, end of the burst
-  localparam int TRACE_ENTRIES = TRACE_DEPTH > 0 ? TRACE_DEPTH : 1;
+  localparam int TRACE_ENTRIES = TRACE_DEPTH > 1 ? TRACE_DEPTH : 2;
+  localparam int TRACE_BITS = $clog2(TRACE_ENTRIES);
   longint trace_count;
   logic [63:0] trace_request[TRACE_ENTRIES];
   longint trace_accepted_ps[TRACE_ENTRIES];
@@ -82,7 +86,8 @@ module dram #(
   longint queue_done_ps[DEPTH];
   logic   queue_write[DEPTH];
   logic [BEAT_BITS-1:0] queue_data[DEPTH];
-  int head, tail, count;
+  logic [QUEUE_BITS-1:0] head, tail;
+  int count;
 
   // the request that waits, to see that it does not change
   logic waiting, waiting_write;
@@ -132,9 +137,9 @@ module dram #(
   // End of the data burst of a request accepted now; updates banks, bus and counters.
   task automatic schedule(input logic write, input longint address, output longint done);
     longint page, wanted_row, cas, activate;
-    int bank;
+    logic [BANK_BITS-1:0] bank;
     page = address / 64'(ROW_BEATS);
-    bank = int'(page % 64'(BANKS));
+    bank = BANK_BITS'(page % 64'(BANKS));
     wanted_row = page / 64'(BANKS);
     if (open[bank] && row[bank] == wanted_row) begin
       row_hits += 1;
@@ -173,8 +178,12 @@ module dram #(
 
   task automatic accept();
     longint done;
-    logic inside;
-    inside = 64'(req_address) < 64'(limit_beats);
+    logic in_range;
+    logic [INDEX_BITS-1:0] index;
+    logic [TRACE_BITS-1:0] entry;
+    index = INDEX_BITS'(req_address);
+    entry = TRACE_BITS'(trace_count);
+    in_range = 64'(req_address) < 64'(limit_beats);
     if (IDEAL) begin
       done = later(now + 64'(IDEAL_LATENCY_PS), bus_free + 64'(IDEAL_BURST_PS));
       bus_free = done;
@@ -186,25 +195,25 @@ module dram #(
     else read_beats += 1;
     queue_done_ps[tail] = done;
     queue_write[tail] = req_write;
-    if (!inside) begin
+    if (!in_range) begin
       refuse(1, req_address);
       queue_data[tail] = '0;
     end else if (req_write) begin
       for (int i = 0; i < LINES; i++) begin
-        if (req_mask[i]) memory[req_address][i*LINE_BITS+:LINE_BITS] = req_data[i*LINE_BITS+:LINE_BITS];
+        if (req_mask[i]) memory[index][i*LINE_BITS+:LINE_BITS] = req_data[i*LINE_BITS+:LINE_BITS];
       end
-      written[req_address] |= req_mask;
+      written[index] |= req_mask;
     end else begin
-      if (written[req_address] != '1) refuse(2, req_address);
-      queue_data[tail] = memory[req_address];
+      if (written[index] != '1) refuse(2, req_address);
+      queue_data[tail] = memory[index];
     end
     if (trace_count < 64'(TRACE_DEPTH)) begin
-      trace_request[trace_count] = {req_write, 63'(req_address)};
-      trace_accepted_ps[trace_count] = now;
-      trace_done_ps[trace_count] = done;
+      trace_request[entry] = {req_write, 63'(req_address)};
+      trace_accepted_ps[entry] = now;
+      trace_done_ps[entry] = done;
     end
     trace_count += 1;
-    tail = tail == DEPTH - 1 ? 0 : tail + 1;
+    tail = 32'(tail) == DEPTH - 1 ? '0 : tail + 1'b1;
     count += 1;
   endtask
 
@@ -263,7 +272,7 @@ module dram #(
       if (count > 0 && queue_done_ps[head] <= now + 64'(CLOCK_PS)) begin
         rsp_valid <= !queue_write[head];
         if (!queue_write[head]) rsp_data <= queue_data[head];
-        head = head == DEPTH - 1 ? 0 : head + 1;
+        head = 32'(head) == DEPTH - 1 ? '0 : head + 1'b1;
         count -= 1;
       end
       req_ready <= count < DEPTH;

@@ -1,0 +1,48 @@
+"""The DRAM model in Verilator against a Python memory and the replay of its rules."""
+
+from pathlib import Path
+
+import pytest
+
+from cosim.dram import PUBLIC, DramConfig, Ideal
+from cosim.runner import build, run
+from hw.params import preset
+
+MODEL = Path(__file__).parents[2] / "cosim" / "verilog" / "dram.sv"
+PORTS = (
+    "clk", "rst", "req_valid", "req_ready", "req_write", "req_address", "req_data", "req_mask", "rsp_valid", "rsp_data",
+    "fault", "fault_kind", "fault_address",
+)  # fmt: skip
+TRACE = 4096
+
+# two beats of every 8-bank row stripe, and an odd beat
+CONFIGS = {
+    "paper32": DramConfig.of_tile(preset("paper32"), 64 * 2049, trace_depth=TRACE),
+    "small": DramConfig.of_tile(preset("small"), 16 * 8195, trace_depth=TRACE),
+    "two_bursts": DramConfig(128, 4, 11, 3, 3000, 1030, trace_depth=TRACE),
+    "ideal": DramConfig(64, 2, 11, 5, 4000, 1030, ideal=Ideal(), trace_depth=TRACE),
+}
+
+
+@pytest.mark.cosim
+@pytest.mark.parametrize("name", CONFIGS)
+def test_traffic_and_refusals(name: str, tmp_path: Path) -> None:
+    config = CONFIGS[name]
+    simulation = build(
+        [MODEL],
+        "dram",
+        parameters=config.parameters(),
+        public=[("dram", variable) for variable in PUBLIC],
+        writable=[("dram", port) for port in PORTS],
+        clock_ps=config.clock_ps,
+    )
+    result = run(
+        simulation,
+        "cosim.bench_dram",
+        seed=20261121,
+        workdir=tmp_path,
+        env={"DRAM_CONFIG": config.to_json(), "DRAM_REQUESTS": "2000"},
+        cycle_limit=200_000,
+        min_tests=2,
+    )
+    assert set(result.tests) >= {"random_traffic", "refusals"}
