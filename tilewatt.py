@@ -64,6 +64,42 @@ def verilog(preset: str, number_format: str | None, accumulator_width: int | Non
     return {"preset": preset, "hash": tile.hash, "verilog": str(design), "sidecar": str(sidecar)}
 
 
+def numbers(_context: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
+    """Read ``0.1,0.2,1``."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise BadInput(f"numbers with commas between are wanted, like 0.1,0.2,1, not {text!r}") from None
+
+
+@command
+@click.option("--network", default="lenet", show_default=True, help="Network to train.")
+@click.option("--dataset", default="mnist", show_default=True, help="Data set to train it on.")
+@click.option("--data", type=click.Path(path_type=Path), default="data", show_default=True, help="Folder of data sets.")
+@click.option(
+    "--fractions", default="0.1,0.2,1", show_default=True, callback=numbers, help="Channels of each increment."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
+@click.option("--out", type=click.Path(path_type=Path), help="Checkpoint.  [default: build/train/NETWORK-DATASET.npz]")
+def train(network: str, dataset: str, data: Path, fractions: tuple[float, ...], seed: int, out: Path | None) -> Results:
+    """Train a network increment by increment; the same call goes on where it was stopped."""
+    from golden.train import train as train_network
+
+    target = out or Path("build/train") / f"{network}-{dataset}.npz"
+    listed = ",".join(f"{fraction:g}" for fraction in fractions)
+    line = f"tilewatt train --network {network} --dataset {dataset} --fractions {listed} --seed {seed} --out {target}"
+    return train_network(dataset, data, target, network=network, fractions=fractions, seed=seed, command=line)
+
+
+@command
+def tools() -> Results:
+    """Show the Verilator and the compiler that simulations are built with."""
+    from cosim.toolchain import find_toolchain
+
+    found = find_toolchain()
+    return {"simulator": found.summary, "make": str(found.make), "perl": str(found.perl)}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Errors that the user can mend are one line on stderr."""
     try:

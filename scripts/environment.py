@@ -98,7 +98,8 @@ def set_up(torch_index: str | None) -> None:
         pip_install(venv, torch_index, "--requirement", LOCK)
         pip_install(venv, None, "--no-deps", "--no-build-isolation", "--editable", ROOT)
         (venv / "tilewatt.stamp").write_text(key)
-        print(f"setup: done in {time.monotonic() - start:.0f} s")
+        print(f"setup: done in {time.monotonic() - start:.0f} s", flush=True)
+        run(venv / "bin" / "python", "-m", "tilewatt", "tools")
 
 
 def make_lock(torch_index: str | None) -> None:

@@ -53,6 +53,9 @@ def test_help_loads_nothing_heavy() -> None:
         ),
         (["verilog", "--accumulator-width", "many"], "Invalid value for '--accumulator-width': 'many' is not a valid"),
         (["verilog", "--depth", "3"], "No such option '--depth'."),
+        (["train", "--network", "vgg"], "network wants one of lenet, convnet, alexnet, not 'vgg'"),
+        (["train", "--fractions", "a,b"], "numbers with commas between are wanted, like 0.1,0.2,1, not 'a,b'"),
+        (["train", "--data", "none"], "mnist train images: none of train-images-idx3-ubyte"),
         (["fly"], "No such command 'fly'."),
     ],
 )
@@ -114,6 +117,25 @@ def test_installed_script_refuses_without_traceback(tmp_path: Path) -> None:
     ended = subprocess.run([script, "verilog", "--preset", "huge"], cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 2
     assert ended.stderr == "tilewatt: error: preset wants one of paper32, paper16, small, odd, not 'huge'\n"
+
+
+def test_tools_names_the_simulator(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tilewatt.main(["tools", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["simulator"].startswith("Verilator 5.")
+    assert Path(found["make"]).is_file()
+
+
+def test_no_compiler_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert tilewatt.main(["tools"]) == 2
+    assert capsys.readouterr().err == (
+        "tilewatt: error: a C++ compiler is wanted to build simulations, "
+        "none of c++, g++, clang++ is on PATH: install g++ or clang\n"
+    )
 
 
 def test_verilog_writes_the_design_and_its_sidecar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

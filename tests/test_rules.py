@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from scripts.environment import environment_key, is_whole
 
 ROOT = Path(__file__).resolve().parent.parent
-LEAVES = {"hw", "hw.errors", "hw.params", "hw.isa", "hw.events"}
+LEAVES = {"hw", "hw.errors", "hw.params", "hw.isa", "hw.events", "hw.softmax"}
 OWN = {"hw", "golden", "cosim", "synth", "tilewatt", "tests", "scripts"}
 CODE = {".py", ".v", ".sv", ".vlt", ".cpp", ".h", ".html", ".j2"}
 DATA = {".toml"}  # tables with their sources; as long as they need
@@ -87,7 +87,7 @@ def wrong_imports(name: str, text: str) -> list[str]:
 
 
 def too_long(name: str, text: str) -> list[str]:
-    return [f"{name} has {lines} lines"] if (lines := len(text.splitlines())) >= MOST_LINES else []
+    return [f"{name} has {lines} lines"] if (lines := len(text.splitlines())) > MOST_LINES else []
 
 
 def private_paths(name: str, text: str) -> list[str]:
@@ -211,7 +211,8 @@ def test_files_are_short() -> None:
     names = [name for name in sources() if Path(name).suffix in CODE]
     assert len(names) > 10
     assert [line for name in names for line in too_long(name, (ROOT / name).read_text())] == []
-    assert too_long("hw/long.py", "\n" * MOST_LINES) == [f"hw/long.py has {MOST_LINES} lines"]
+    assert too_long("hw/long.py", "\n" * (MOST_LINES + 1)) == [f"hw/long.py has {MOST_LINES + 1} lines"]
+    assert too_long("hw/long.py", "\n" * MOST_LINES) == []
 
 
 def test_sources_name_no_private_folder() -> None:
