@@ -81,7 +81,11 @@ class Run(_Strict):
 
 
 class Header(_Strict):
-    """``measurement.json``. register_bits: flip-flops of the tile without counters and memories, from tile.json."""
+    """``measurement.json``.
+
+    register_bits: flip-flops of the tile that would be built, so of its tile.json with counters and activity off;
+    memories excluded.
+    """
 
     file_schema: Literal[1] = Field(alias="schema")
     network: str = Field(min_length=1)
