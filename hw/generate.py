@@ -23,11 +23,11 @@ def generate(params: TileParams, out: Path) -> tuple[Path, Path]:
     """Write ``out/tile.v`` and ``out/tile.json``; returns both paths.
 
     The sidecar holds the parameters and their hash, the ports with their widths, the packing of the snapshot, the
-    number of clocked register bits (SRAM excluded) and the version of the generator: readers never guess.
+    number of clocked register bits of the tile without counters (SRAM excluded) and the generator's version: readers
+    never guess.
     """
-    platform = VerilogPlatform()
-    texts = [_convert(Tile(params), TOP, platform)]
-    texts += [_convert(component, name, platform) for name, component in platform.modules.items()]
+    texts = _modules(params)
+    built = params.replace(counters=False, activity=False)  # what would be made: measuring is not part of it
     if params.activity:
         texts += [(CELLS / name).read_text() for name in ("toggle_register.sv", "toggle_probe.sv")]
     text = "\n".join(texts)
@@ -42,12 +42,19 @@ def generate(params: TileParams, out: Path) -> tuple[Path, Path]:
         if params.counters
         else None,
         "instruction_beats": isa(params).instruction_beats,
-        "register_bits": register_bits(text),
+        "register_bits": register_bits("\n".join(_modules(built))),
         "versions": {"amaranth": version("amaranth")},
     }
     with atomic_path(out / "tile.json") as path:
         path.write_text(json.dumps(sidecar, indent=1) + "\n")
     return source, out / "tile.json"
+
+
+def _modules(params: TileParams) -> list[str]:
+    """Verilog of the tile and of each shared module."""
+    platform = VerilogPlatform()
+    texts = [_convert(Tile(params), TOP, platform)]
+    return texts + [_convert(component, name, platform) for name, component in platform.modules.items()]
 
 
 def _convert(component: Component, name: str, platform: VerilogPlatform) -> str:

@@ -1,0 +1,165 @@
+"""Bench of the whole tile: runs a job's images and compares every word, stop, score record and event count.
+
+The job file is named by TILEWATT_JOB, the result file by TILEWATT_OUTCOME; TILEWATT_SAIF names a folder for an activity
+window over the first image (builds with traces only).
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge, RisingEdge
+from numpy.typing import NDArray
+
+from cosim import memory
+from cosim.dram import dram_config
+from cosim.job import Job, Outcome
+from cosim.scoreboard import Scoreboard
+from hw.events import COUNTER_BITS, event_names
+from hw.host import HostRegister, mode_word
+
+PROGRESS_S = 5.0
+
+
+def _unpack(snapshot: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
+    """Counters of a snapshot, lowest bits first."""
+    size = COUNTER_BITS // 8
+    wide = np.zeros((count, 8), dtype=np.uint8)
+    wide[:, :size] = snapshot[: count * size].reshape(count, size)
+    return wide.view("<i8").reshape(count)
+
+
+class TileDriver:
+    """Drives the tile's host side: registers, start, and the views of memory and capture."""
+
+    def __init__(self, dut: Any, job: Job) -> None:
+        self.dut = dut
+        self.job = job
+        self.dram = memory.DramView("testbench.dram", dram_config(job.params, job.memory_beats))
+        self.capture = memory.view("testbench", "capture", f"<i{max(4, job.params.word_bytes)}")
+        self.capture_count = memory.view("testbench", "capture_count", "<u4")
+        self.snapshot = memory.view("testbench", "snapshot")
+        self.events = event_names(job.params.activity)
+
+    async def reset(self) -> None:
+        dut = self.dut
+        for name in ("start", "host__write", "host__address", "host__data", "snapshot_index", "program_address"):
+            getattr(dut, name).value = 0
+        dut.image_address.value = 0
+        dut.result_address.value = 0
+        dut.rst.value = 1
+        for _ in range(4):
+            await RisingEdge(dut.clk)
+        dut.rst.value = 0
+        await RisingEdge(dut.clk)
+
+    async def register(self, address: int, value: int) -> None:
+        self.dut.host__address.value = address
+        self.dut.host__data.value = value
+        self.dut.host__write.value = 1
+        await RisingEdge(self.dut.clk)
+        self.dut.host__write.value = 0
+        await RisingEdge(self.dut.clk)
+
+    async def configure(self) -> None:
+        """Load DRAM and set the host registers of the job."""
+        job = self.job
+        beat = job.params.dram_beat_bytes
+        self.dram.set_size(job.memory_beats * beat)
+        self.dram.write_bytes(0, job.image)
+        self.dram.write_bytes(job.image_address * beat, job.inputs)
+        self.dut.program_address.value = job.program_address
+        await self.register(HostRegister.MODE, mode_word(direct=job.direct, softmax=job.softmax))
+        await self.register(HostRegister.CAPACITY, job.capacity)
+        for index, threshold in enumerate(job.thresholds):
+            await self.register(HostRegister.THRESHOLD + index, int(threshold))
+
+    async def run(self, index: int) -> None:
+        """Run image ``index`` to its end."""
+        job, dut = self.job, self.dut
+        dut.image_address.value = job.image_address + index * job.beats_per_input
+        dut.result_address.value = job.result_address + index * (job.result_bytes // job.params.dram_beat_bytes)
+        dut.start.value = 1
+        self.capture_count[0] = 0
+        await RisingEdge(dut.busy)
+        dut.start.value = 0
+        await FallingEdge(dut.busy)
+        self.check_faults()
+
+    def check_faults(self) -> None:
+        dut = self.dut
+        if dut.dram_fault.value:
+            kind, address = int(dut.dram_fault_kind.value), int(dut.dram_fault_address.value)
+            raise memory.DramFault(memory.fault_line(kind, address, self.dram.config))
+        assert not dut.fault.value, "the tile fetched an unknown instruction"
+        assert not dut.capture_fault.value, "the tile wrote more words than the capture holds"
+
+    async def counters(self, increment: int) -> NDArray[np.int64]:
+        """Counters at the edge of ``increment``."""
+        self.dut.snapshot_index.value = increment
+        await RisingEdge(self.dut.clk)
+        await RisingEdge(self.dut.clk)
+        return _unpack(self.snapshot, len(self.events))
+
+    def captured(self) -> NDArray[np.int64]:
+        """Words written since the image was started."""
+        raw = self.capture[: int(self.capture_count[0])].astype(np.int64)
+        width = self.job.params.fmt.width
+        return ((raw & ((1 << width) - 1)) ^ (1 << (width - 1))) - (1 << (width - 1))
+
+
+@cocotb.test()
+async def images(dut: Any) -> None:
+    """Every image of the job: words, stop, winner, margin, result record and every event count equal golden."""
+    job = Job.load(Path(os.environ["TILEWATT_JOB"]))
+    driver = TileDriver(dut, job)
+    await driver.reset()
+    await driver.configure()
+    board = Scoreboard(job, driver.events)
+    first_increment = job.capacity if job.direct else 0
+    events, activates, stopped, winners = [], [], [], []
+    saif = os.environ.get("TILEWATT_SAIF")
+    cycles, started, shown = memory.cycles(), time.perf_counter(), time.monotonic()
+    for index in range(job.images):
+        before = driver.dram.counters()["row_misses"]
+        if saif and index == 0:
+            memory.saif_open(Path(saif) / "window.saif")
+        await driver.run(index)
+        if saif and index == 0:
+            memory.saif_close()
+        stop = int(dut.stopped.value)
+        snapshots = {k: await driver.counters(k) for k in range(first_increment, stop + 1)}
+        board.image(
+            index,
+            words=driver.captured(),
+            stop=stop,
+            winner=int(dut.winner.value),
+            margin=int(dut.margin.value),
+            record=driver.dram.read_bytes(
+                (job.result_address * job.params.dram_beat_bytes) + index * job.result_bytes, job.result_bytes
+            ),
+            snapshots=snapshots,
+        )
+        events.append(snapshots[stop])
+        activates.append(driver.dram.counters()["row_misses"] - before)
+        stopped.append(stop)
+        winners.append(int(dut.winner.value))
+        if time.monotonic() - shown > PROGRESS_S:
+            shown = time.monotonic()
+            print(f"progress {index + 1}/{job.images}", flush=True)
+    outcome = Outcome(
+        events=np.array(events, dtype=np.int64),
+        activates=np.array(activates, dtype=np.int64),
+        stopped=np.array(stopped, dtype=np.int64),
+        winners=np.array(winners, dtype=np.int64),
+        words=board.words,
+        mismatches=board.mismatches,
+        first=board.first,
+        cycles=memory.cycles() - cycles,
+        seconds=time.perf_counter() - started,
+    )
+    outcome.save(Path(os.environ["TILEWATT_OUTCOME"]))
+    board.finish()
