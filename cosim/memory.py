@@ -59,7 +59,8 @@ def cycles() -> int:
 def saif_open(path: str | os.PathLike[str]) -> None:
     """Dump activity from the end of this time step on, into ``path`` and ``path``.base.
 
-    The toggles of the window are TC of ``path`` less TC of the base: both count a bit that starts at 1 as one toggle.
+    The window is ``path`` less the base, number by number (TC, T0, T1, DURATION): both count from time 0, and both count
+    a bit that starts at 1 as one toggle.
     """
     if code := _library().tilewatt_saif_open(os.fspath(path).encode()):
         raise BadInput(
