@@ -11,15 +11,11 @@ from pathlib import Path
 
 import click
 
-from hw.errors import BadInput
+from hw.errors import BadInput, CheckFailed
 from hw.params import PRESETS, NumberFormat
 from hw.params import preset as find_preset
 
 Results = Mapping[str, object]
-
-
-class CheckFailed(Exception):
-    """A comparison came out unequal: which, where, wanted and got, in one line."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

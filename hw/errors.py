@@ -14,6 +14,10 @@ class BadInput(ValueError):
     """
 
 
+class CheckFailed(Exception):
+    """The work was done and a check of its result failed: exit code 1."""
+
+
 @contextlib.contextmanager
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; rename it to ``target`` only when the block succeeds."""
