@@ -1,0 +1,236 @@
+"""Increments of a network to program and DRAM image."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from golden.mapping.dram_image import pack_lines
+from golden.mapping.layout import DramMap, run_beats
+from golden.mapping.mapped import Mapped
+from golden.mapping.ops import Emit, Op, Region, hoist, with_waits
+from golden.mapping.pieces import block_lines, blocks, pack_weights
+from golden.mapping.plan import LayerPlan, Planner
+from golden.mapping.schedule import Constants, Scheduler
+from golden.network import Layer, Network
+from hw.errors import BadInput
+from hw.isa import MAX_INCREMENTS, SYNC_BITS, Base, Compute, Decide, End, Entry, Instruction, Isa, isa
+from hw.params import TileParams
+
+MOST_CLASSES = 256  # classes that score_base can number
+
+
+def map_network(networks: Sequence[Network], params: TileParams) -> Mapped:
+    """Program and image of quantised ``networks``, each a prefix (in channels) of the next.
+
+    Only the last layer is stored per increment. Raises BadInput for networks that are not nested, whose sums could
+    overflow an accumulator, or that do not fit, with the sizes.
+    """
+    nets = tuple(networks)
+    check_nested(nets, params)
+    for network in nets:
+        check_sums(network, params)
+    return _Mapper(nets, params).run()
+
+
+def check_nested(nets: tuple[Network, ...], p: TileParams) -> None:
+    """Refuse increments that are not quantised to the tile's format, or not prefixes of the last one."""
+    most = min(p.increments, MAX_INCREMENTS)
+    if not 1 <= len(nets) <= most:
+        raise BadInput(f"{p.name} wants 1 to {most} increments, not {len(nets)}")
+    full = nets[-1]
+    for number, net in enumerate(nets):
+        if net.fmt != p.fmt:
+            raise BadInput(f"increment {number} wants weights quantised to {p.fmt}, not {net.fmt or 'real numbers'}")
+        if len(net.layers) != len(full.layers) or net.input_shape != full.input_shape or net.classes != full.classes:
+            raise BadInput(f"increment {number} wants the layers, input and classes of the largest increment")
+        if net.classes > MOST_CLASSES:
+            raise BadInput(f"layer {net.layers[-1].name}: at most {MOST_CLASSES} classes are wanted, not {net.classes}")
+        for index, (layer, whole) in enumerate(zip(net.layers, full.layers, strict=True)):
+            same = all(
+                getattr(layer, f) == getattr(whole, f) for f in ("fc", "kernel", "stride", "padding", "relu", "pool")
+            )
+            if not same or layer.sum_shape[1:] != whole.sum_shape[1:]:
+                raise BadInput(
+                    f"increment {number}, layer {layer.name}: wants the shape of the largest increment's layer"
+                )
+            if index == len(full.layers) - 1:
+                continue
+            out, inputs = layer.weight.shape[:2]
+            prefix = whole.weight[:out, :inputs]
+            if out > len(whole.weight) or not prefix.equal(layer.weight) or not whole.bias[:out].equal(layer.bias):
+                raise BadInput(
+                    f"increment {number}, layer {layer.name}: weights want to be the first {out} x {inputs} of the largest "
+                    f"increment's; train the increments nested"
+                )
+
+
+def check_sums(network: Network, p: TileParams) -> None:
+    """Refuse a layer whose sums of products could overflow an accumulator, whatever its inputs are."""
+    limit = 1 << (p.accumulator_width - 1)
+    for layer in network.layers:
+        weights = layer.weight.flatten(1).abs().sum(1).tolist()
+        for neuron, (weight, bias) in enumerate(zip(weights, layer.bias.abs().tolist(), strict=True)):
+            largest = weight * -p.fmt.low + (bias << p.fmt.frac) + p.fmt.half
+            if largest >= limit:
+                raise BadInput(
+                    f"layer {layer.name}: a sum of neuron {neuron} can reach {largest}, but accumulators of {p.name} hold "
+                    f"less than {limit} ({p.accumulator_width} bits); use smaller weights or wider accumulators"
+                )
+
+
+class _Constants:
+    """Weights and biases as they follow the program in DRAM: bytes, and the beat at which each table starts."""
+
+    def __init__(self, p: TileParams) -> None:
+        self.p = p
+        self.raw = bytearray()
+
+    def add(self, lines: np.ndarray) -> int:
+        at = len(self.raw) // self.p.dram_beat_bytes
+        self.raw += pack_lines(lines, self.p)
+        return at
+
+
+class _Mapper:
+    def __init__(self, nets: tuple[Network, ...], params: TileParams) -> None:
+        self.nets = nets
+        self.p = params
+        self.isa: Isa = isa(params)
+        if params.neurons > params.synapses:
+            raise BadInput(
+                f"biases of {params.neurons} neurons do not fit a line of {params.synapses} words; "
+                f"use no more neurons than synapses"
+            )
+
+    def run(self) -> Mapped:
+        p, nets = self.p, self.nets
+        full = Planner(p, self._bias_rows(nets[-1])).network(nets[-1], None)
+        chunks = [plan.chunk for plan in full]
+        # a smaller increment's own chunk would pack its weights differently; its classifier is its own anyway
+        plans = [Planner(p, self._bias_rows(net)).network(net, chunks) for net in nets[:-1]] + [full]
+        constants = _Constants(p)
+        tables = self._constants(constants, chunks)
+        scratch, scratch_beats = self._scratch(plans)
+        sequences = []
+        for number, chosen in enumerate(plans):
+            scheduler = Scheduler(chosen, tables[number], scratch[number], p)
+            ops = hoist(scheduler.run(), p)
+            sequences.append(with_waits([*ops, scheduler.scores_store()], p))
+        return self._assemble(plans, constants, sequences, scratch_beats)
+
+    # -- constants -----------------------------------------------------------------------------------------------
+
+    def _hidden_blocks(self, net: Network) -> list[tuple[int, int]]:
+        """(block, layer) of every hidden layer, lowest blocks first: a smaller increment's are the first of them."""
+        layers = enumerate(net.layers[:-1])
+        return sorted(
+            (b, index) for index, layer in layers for b in range(len(list(blocks(len(layer.weight), self.p))))
+        )
+
+    def _bias_rows(self, net: Network) -> int:
+        """SB rows of biases: hidden layers' lines, then the classifier's from a new row on."""
+        n, last = self.p.neurons, len(list(blocks(net.classes, self.p)))
+        return -(-len(self._bias_order(net)) // n) + -(-last // n)
+
+    def _bias_order(self, net: Network) -> list[tuple[int, int]]:
+        """The largest increment's bias lines up to the last one that ``net`` needs."""
+        order = self._hidden_blocks(self.nets[-1])
+        mine = set(self._hidden_blocks(net))
+        return order[: max((order.index(item) + 1 for item in mine), default=0)]
+
+    def _bias_table(self, lines: list[tuple[Layer, int]]) -> np.ndarray:
+        """Bias lines by SB row and bank, [rows, neurons, synapses]."""
+        n = self.p.neurons
+        table = np.zeros((-(-len(lines) // n) * n, self.p.synapses), dtype=np.int64)
+        for at, (layer, block) in enumerate(lines):
+            words = layer.bias[block * n : (block + 1) * n].numpy()
+            table[at, : len(words)] = words
+        return table.reshape(-1, n, self.p.synapses)
+
+    def _constants(self, constants: _Constants, chunks: list[int]) -> list[Constants]:
+        p, full = self.p, self.nets[-1]
+        n = p.neurons
+        hidden = self._hidden_blocks(full)
+        bias_at = constants.add(self._bias_table([(full.layers[index], b) for b, index in hidden]))
+        weights = [constants.add(pack_weights(layer, chunks[i], p)) for i, layer in enumerate(full.layers[:-1])]
+        lines = [block_lines(layer, chunks[i], p) for i, layer in enumerate(full.layers[:-1])]
+        found = []
+        for net in self.nets:
+            last = net.layers[-1]
+            classifier = [(last, b) for b in range(len(list(blocks(net.classes, p))))]
+            own_bias = constants.add(self._bias_table(classifier))
+            own = constants.add(pack_weights(last, chunks[-1], p))
+            order = self._bias_order(net)
+            rows = -(-len(order) // n)
+            own_rows = -(-len(classifier) // n)
+            places = {(index, b): divmod(at, n) for at, (b, index) in enumerate(order)}
+            index = len(net.layers) - 1
+            places |= {(index, b): (rows + b // n, b % n) for b in range(len(classifier))}
+            tables = [(bias_at, 0, rows)] if rows else []
+            tables.append((own_bias, rows, own_rows))
+            block = block_lines(last, chunks[-1], p)
+            found.append(Constants((*weights, own), (*lines, block), tuple(tables), places, rows + own_rows))
+        return found
+
+    # -- addresses -----------------------------------------------------------------------------------------------
+
+    def _scratch(self, plans: list[list[LayerPlan]]) -> tuple[list[list[int]], int]:
+        """Beat of each layer's spilled map within the scratch area, per increment, and the area's size."""
+        found, most = [], 0
+        for chosen in plans:
+            at, offsets = 0, []
+            for plan in chosen:
+                offsets.append(at)
+                if plan.stage is not None:
+                    at += DramMap.of(plan.layer.out_shape, Base.ABSOLUTE, 0, self.p).beats
+            found.append(offsets)
+            most = max(most, at)
+        return found, most
+
+    def _assemble(
+        self, plans: list[list[LayerPlan]], constants: _Constants, sequences: list[list[Op]], scratch_beats: int
+    ) -> Mapped:
+        p, beats = self.p, self.isa.instruction_beats
+        lengths = [len(ops) + 2 for ops in sequences]  # Decide and End
+        if max(lengths) >> SYNC_BITS:
+            raise BadInput(
+                f"a program segment holds less than {1 << SYNC_BITS} instructions, {max(lengths)} are needed"
+            )
+        addresses = [beats * (1 + sum(lengths[:i])) for i in range(len(lengths) + 1)]
+        constants_at = addresses.pop()
+        scratch_at = constants_at + len(constants.raw) // p.dram_beat_bytes
+        image_at = scratch_at + scratch_beats
+        channels, height, width = self.nets[0].input_shape
+        image_beats = channels * height * run_beats(width, p)
+        base = {Region.CONSTANTS: constants_at, Region.SCRATCH: scratch_at}
+        segments = []
+        for number, ops in enumerate(sequences):
+            code: list[Instruction] = []
+            for op in ops:
+                moved = op.instruction
+                if op.region in base:
+                    moved = replace(moved, address=moved.address + base[op.region])  # type: ignore[union-attr, call-arg]
+                code.append(moved)
+            last = number == len(sequences) - 1
+            following = (0, 0) if last else (addresses[number + 1], lengths[number + 1])
+            segments.append((*code[:-1], Decide(number, int(last), *following), code[-1], End()))
+        entry = Entry(tuple(addresses), tuple(lengths))
+        program = b"".join(self.isa.encode(item) for item in (entry, *(i for code in segments for i in code)))
+        result_beats = run_beats(self.nets[0].classes, p)
+        if image_at + image_beats + result_beats > p.dram_beats:
+            raise BadInput(
+                f"program, weights and maps want {(image_at + image_beats + result_beats) * p.dram_beat_bytes} bytes of "
+                f"DRAM, but {p.name} has {p.dram_bytes}; use a smaller network"
+            )
+        return Mapped(
+            params=p, networks=self.nets, image=program + bytes(constants.raw), program_address=0,
+            segment_addresses=tuple(addresses), scratch_address=scratch_at, scratch_beats=scratch_beats,
+            image_address=image_at, image_beats=image_beats, result_address=image_at + image_beats,
+            result_beats=result_beats, segments=tuple(segments),
+            emits=tuple(tuple(_emits(ops)) for ops in sequences), plans=tuple(tuple(chosen) for chosen in plans),
+        )  # fmt: skip
+
+
+def _emits(ops: Sequence[Op]) -> list[Emit]:
+    return [op.emit for op in ops if isinstance(op.instruction, Compute) and op.emit is not None]

@@ -1,0 +1,170 @@
+"""Operations of a schedule: instructions with the buffer rows and DRAM beats that they touch.
+
+A schedule is first a sequence that is right when executed one by one. ``hoist`` moves loads ahead of computes that
+they do not touch, so that transfers run under computes; ``with_waits`` derives the sync counts that keep every pair of
+operations that touch the same row in order.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+
+from hw.isa import Compute, Load, Store, Window, replace_waits
+from hw.params import TileParams
+
+
+class Region(Enum):
+    """What a transfer's address is relative to until the DRAM image is laid out."""
+
+    NONE = 0
+    CONSTANTS = 1
+    SCRATCH = 2
+    IMAGE = 3
+    RESULT = 4
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows [first, end) of a buffer; ``space`` is its number in hw.isa.Buffer."""
+
+    space: int
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Emit:
+    """Results of a finishing compute: rows and columns of the layer's output map, for some neurons."""
+
+    layer: int
+    channel: int
+    channels: int
+    row: int
+    row_end: int
+    col: int
+    col_end: int
+
+
+@dataclass(frozen=True)
+class Op:
+    """An instruction and its footprint. ``beats``: DRAM beats [first, end) touched in its region."""
+
+    instruction: Load | Store | Window | Compute
+    reads: tuple[Rows, ...] = ()
+    writes: tuple[Rows, ...] = ()
+    region: Region = Region.NONE
+    beats: tuple[int, int] = (0, 0)
+    emit: Emit | None = None
+
+    @property
+    def is_transfer(self) -> bool:
+        return isinstance(self.instruction, Load | Store)
+
+
+def overlap(a: Iterable[Rows], b: Iterable[Rows]) -> bool:
+    return any(x.space == y.space and x.first < y.end and y.first < x.end for x in a for y in b)
+
+
+class _Table:
+    """A number per row of every buffer."""
+
+    def __init__(self, p: TileParams) -> None:
+        self._rows = [np.zeros(rows, dtype=np.int64) for rows in (*p.buffer_rows, p.sb_rows)]
+
+    def most(self, rows: Iterable[Rows]) -> int:
+        return max((int(self._rows[r.space][r.first : r.end].max()) for r in rows if r.end > r.first), default=0)
+
+    def put(self, rows: Iterable[Rows], value: int) -> None:
+        for r in rows:
+            self._rows[r.space][r.first : r.end] = np.maximum(self._rows[r.space][r.first : r.end], value)
+
+
+def hoist(ops: Sequence[Op], p: TileParams, lag: int = 1, quota: int = 8) -> list[Op]:
+    """The same operations, every load as early as the rows it overwrites allow.
+
+    Computes keep their order, and so do operations that touch the same rows or scratch beats. Two limits keep the short
+    transfer queue from holding up the dispatch of computes that are ready: a load follows the last compute that needs
+    its rows by ``lag`` more computes, and at most ``quota`` loads that a compute does not need stand before it.
+    """
+    in_use, moved = _Table(p), _Table(p)  # per row: computes that touched it so far; earliest place of a later transfer
+    stores: list[tuple[int, int, int]] = []
+    line: list[list[Op]] = [[]]  # what stands at each place: windows, then the compute
+    transfers: list[tuple[int, int, Op]] = []  # (earliest place, latest place, operation) in order
+    for op in ops:
+        place = len(line) - 1
+        if not op.is_transfer:
+            line[-1].append(op)
+            if isinstance(op.instruction, Compute):
+                in_use.put(op.reads + op.writes, place + 1)
+                line.append([])
+            continue
+        earliest = place
+        if isinstance(op.instruction, Load):
+            free = in_use.most(op.writes)
+            earliest = max(free + lag if free else min(place, 1), moved.most(op.writes))
+            if op.region == Region.SCRATCH:
+                spans = (at for first, end, at in stores if first < op.beats[1] and op.beats[0] < end)
+                earliest = max(earliest, max(spans, default=0))
+            earliest = min(earliest, place)
+        else:
+            stores.append((*op.beats, place))
+        moved.put(op.reads + op.writes, earliest)
+        transfers.append((earliest, place, op))
+    return _merge(line, transfers, quota)
+
+
+def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], quota: int) -> list[Op]:
+    """Transfers at their places: those that are due, then up to ``quota`` that may come early, in their order."""
+    waiting: list[tuple[int, int, Op]] = []  # (number, latest place, operation)
+    by_place: list[list[tuple[int, int, Op]]] = [[] for _ in line]
+    for number, (earliest, latest, op) in enumerate(transfers):
+        by_place[earliest].append((number, latest, op))
+    found: list[Op] = []
+    for place, computes in enumerate(line):
+        waiting = sorted(waiting + by_place[place], key=lambda item: item[0])
+        early = 0
+        kept = []
+        for number, latest, op in waiting:
+            due = latest <= place
+            if due or early < quota:
+                found.append(op)
+                early += not due
+            else:
+                kept.append((number, latest, op))
+        waiting = kept
+        found.extend(computes)
+    return found
+
+
+def with_waits(ops: Sequence[Op], p: TileParams) -> list[Op]:
+    """The operations with their sync counts: every row is read after its writer and overwritten after its readers."""
+    read_by_compute, written_by_compute = _Table(p), _Table(p)
+    read_by_transfer, written_by_transfer = _Table(p), _Table(p)
+    computes = transfers = 0
+    found = []
+    for op in ops:
+        if isinstance(op.instruction, Window):
+            found.append(op)
+            continue
+        if op.is_transfer:
+            transfers += 1
+            waits = {
+                "wait_dma": 0,
+                "wait_read": read_by_compute.most(op.writes),
+                "wait_written": written_by_compute.most(op.reads + op.writes),
+            }
+            read_by_transfer.put(op.reads, transfers)
+            written_by_transfer.put(op.writes, transfers)
+        else:
+            computes += 1
+            waits = {
+                "wait_dma": max(written_by_transfer.most(op.reads + op.writes), read_by_transfer.most(op.writes)),
+                "wait_read": 0,
+                "wait_written": written_by_compute.most(op.reads),
+            }
+            read_by_compute.put(op.reads, computes)
+            written_by_compute.put(op.writes, computes)
+        found.append(replace(op, instruction=replace_waits(op.instruction, **waits)))
+    return found

@@ -1,0 +1,88 @@
+"""Random small networks with fixed seeds, nested in increments, for tests of the integer half of golden."""
+
+import random
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from golden.network import Network, Shape, read
+from golden.quantise import quantise, quantise_network
+from hw.params import TileParams
+
+
+def random_module(rng: random.Random, convs: int, fcs: int, shape: Shape, most: int, classes: int) -> nn.Sequential:
+    """Convolutions (any kernel, stride, padding, pooling) and fully connected layers with up to ``most`` channels."""
+    channels, height, width = shape
+    layers: list[nn.Module] = []
+    for _ in range(convs):
+        kernel = (rng.randint(1, min(7, height)), rng.randint(1, min(7, width)))
+        padding = (rng.randint(0, min(2, kernel[0] // 2)), rng.randint(0, min(2, kernel[1] // 2)))
+        stride = rng.choice((1, 1, 1, 2, 3))
+        out = rng.randint(1, most)
+        layers.append(nn.Conv2d(channels, out, kernel, stride, padding, bias=rng.random() < 0.8))
+        channels = out
+        height = (height + 2 * padding[0] - kernel[0]) // stride + 1
+        width = (width + 2 * padding[1] - kernel[1]) // stride + 1
+        relu = rng.random() < 0.7
+        if relu:
+            layers.append(nn.ReLU())
+        size = rng.randint(1, 4)
+        if size <= min(height, width) and rng.random() < 0.7:
+            pool = rng.choice((nn.MaxPool2d, nn.AvgPool2d))(size, rng.randint(1, 4), ceil_mode=rng.random() < 0.5)
+            layers.append(pool)
+            with torch.no_grad():
+                height, width = pool(torch.zeros(1, 1, height, width)).shape[-2:]
+    layers.append(nn.Flatten())
+    inputs = channels * height * width
+    for _ in range(fcs - 1):
+        out = rng.randint(1, 2 * most)
+        layers += [nn.Linear(inputs, out), nn.ReLU()] if rng.random() < 0.7 else [nn.Linear(inputs, out)]
+        inputs = out
+    layers.append(nn.Linear(inputs, classes))
+    return nn.Sequential(*layers)
+
+
+def increments(module: nn.Sequential, fractions: Sequence[float], shape: Shape) -> list[nn.Sequential]:
+    """Prefixes of ``module``: every hidden layer keeps a fraction of its channels; each classifier has own weights."""
+    sums = [layer for layer in module if isinstance(layer, nn.Conv2d | nn.Linear)]
+    found = []
+    for number, fraction in enumerate(fractions):
+        torch.manual_seed(1000 + number)
+        cut: list[nn.Module] = []
+        channels, per_channel, whole_in = shape[0], 1, shape[0]
+        map_shape = shape
+        for layer in module:
+            if isinstance(layer, nn.Conv2d):
+                out = max(1, round(layer.out_channels * fraction))
+                part: nn.Conv2d | nn.Linear = nn.Conv2d(channels, out, layer.kernel_size, layer.stride, layer.padding)
+                part.weight.data = layer.weight.data[:out, :channels].clone()
+                part.bias.data = layer.bias.data[:out].clone() if layer.bias is not None else torch.zeros(out)
+                channels, whole_in = out, layer.out_channels
+            elif isinstance(layer, nn.Linear):
+                last = layer is sums[-1]
+                per_channel = layer.in_features // whole_in
+                inputs = channels * per_channel
+                out = layer.out_features if last else max(1, round(layer.out_features * fraction))
+                part = nn.Linear(inputs, out)
+                if not last:
+                    part.weight.data = layer.weight.data[:out, :inputs].clone()
+                    part.bias.data = layer.bias.data[:out].clone()
+                channels, whole_in = out, layer.out_features
+            else:
+                cut.append(layer)
+                continue
+            cut.append(part)
+        found.append(nn.Sequential(*cut))
+        assert map_shape == shape
+    return found
+
+
+def networks(modules: Sequence[nn.Module], shape: Shape, p: TileParams) -> list[Network]:
+    return [quantise_network(read(module, shape), p.fmt) for module in modules]
+
+
+def images(count: int, shape: Shape, p: TileParams, seed: int = 0) -> Tensor:
+    """Random images, some pixels beyond the format's range so that saturation is met."""
+    generator = torch.Generator().manual_seed(seed)
+    return quantise(4 * torch.randn((count, *shape), generator=generator, dtype=torch.float64), p.fmt)
