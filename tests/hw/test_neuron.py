@@ -1,0 +1,135 @@
+"""One neuron: dot products through its four stages against Python, its weights from its own SB bank, and stillness."""
+
+import random
+from typing import Any
+
+import pytest
+
+from hw.isa import isa
+from hw.neuron import NEURON_TOGGLES, Neuron
+from hw.params import TileParams, preset
+from tests.hw.sim import SHAPES, elaborated, lone, simulate, state_of, words
+
+MACHINES = [*(preset(name) for name in SHAPES), lone()]
+CONTROLS = ("sb_read", "sb_write", "lanes2", "lanes3", "sum_en", "acc_en", "acc_first", "bias_en")
+
+
+async def load_weights(ctx: Any, dut: Any, p: TileParams, lines: list[list[int]]) -> None:
+    ctx.set(dut.sb_write, 1)
+    for row, line in enumerate(lines):
+        ctx.set(dut.sb, {"row": row, "lanes": (1 << p.synapses) - 1})
+        ctx.set(dut.sb_line, line)
+        await ctx.tick()
+    ctx.set(dut.sb_write, 0)
+
+
+@pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
+def test_dot_products_through_the_stages(p: TileParams) -> None:
+    """A new line every cycle; each sum is in its accumulator four stages after its SB read, biased and narrowed."""
+    rng, dut, n = random.Random(30), Neuron(isa(p)), p.synapses
+    bits = min(p.fmt.width, 24)  # sums of whole words of <32,16> would wrap by design
+    rows = min(p.sb_rows, 8)
+    weights = [words(rng, bits, n) for _ in range(rows)]
+    steps = [
+        (
+            rng.randrange(rows),
+            words(rng, bits, n),
+            rng.getrandbits(n),
+            rng.randrange(p.accumulators),
+            rng.random() < 0.2,
+        )
+        for _ in range(120)
+    ]
+    bias = rng.randint(-5000, 5000)
+
+    async def bench(ctx: Any) -> None:
+        await load_weights(ctx, dut, p, weights)
+        ctx.set(dut.bias_en, 1)
+        ctx.set(dut.bias_word, bias)
+        await ctx.tick()
+        ctx.set(dut.bias_en, 0)
+        ctx.set(dut.bias_word, 99)
+        stored = [0] * p.accumulators
+        for t in range(len(steps) + 4):
+            stage = [steps[t - k] if 0 <= t - k < len(steps) else None for k in range(4)]
+            ctx.set(dut.sb_read, stage[0] is not None)
+            if stage[0]:
+                ctx.set(dut.sb, {"row": stage[0][0], "lanes": (1 << n) - 1})
+            if stage[1]:
+                assert list(ctx.get(dut.weights)) == weights[stage[1][0]]
+                ctx.set(dut.operands, stage[1][1])
+            ctx.set(dut.lanes2, stage[1][2] if stage[1] else 0)
+            ctx.set(dut.sum_en, stage[2] is not None)
+            if stage[2]:
+                ctx.set(dut.lanes3, stage[2][2])
+            ctx.set(dut.acc_en, stage[3] is not None)
+            if stage[3]:
+                ctx.set(dut.acc_index, stage[3][3])
+                ctx.set(dut.acc_first, stage[3][4])
+            await ctx.tick()
+            if stage[3]:
+                row, operands, lanes, index, first = stage[3]
+                total = sum(
+                    a * b for e, (a, b) in enumerate(zip(operands, weights[row], strict=True)) if lanes >> e & 1
+                )
+                stored[index] = (bias << p.fmt.frac if first else stored[index]) + total
+                ctx.set(dut.drain_index, index)
+                assert ctx.get(dut.drain_wide) == stored[index]
+                for relu in (0, 1):
+                    ctx.set(dut.relu, relu)
+                    narrow = p.fmt.narrow(stored[index])
+                    assert ctx.get(dut.word) == (max(narrow, 0) if relu else narrow)
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_gated_neuron_changes_no_register(name: str) -> None:
+    """With its enables off, whatever the common buses carry, not one bit of the neuron's registers changes."""
+    p, rng = preset(name), random.Random(31)
+    dut = Neuron(isa(p))
+    fragment, found = elaborated(dut)
+    assert len(found) >= 3 * p.synapses // 2 + 3
+
+    async def bench(ctx: Any) -> None:
+        await load_weights(ctx, dut, p, [words(rng, p.fmt.width, p.synapses) for _ in range(4)])
+
+        async def drive(enabled: bool) -> None:
+            for control in CONTROLS:
+                signal = getattr(dut, control)
+                ctx.set(signal, rng.getrandbits(len(signal)) if enabled and control != "sb_write" else 0)
+            ctx.set(dut.lanes3, rng.getrandbits(p.synapses))  # of the common step, not gated by itself
+            ctx.set(dut.sb, {"row": rng.randrange(4), "lanes": rng.getrandbits(p.synapses)})
+            ctx.set(dut.sb_line, words(rng, p.fmt.width, p.synapses))
+            ctx.set(dut.operands, words(rng, p.fmt.width, p.synapses))
+            ctx.set(dut.acc_index, rng.randrange(p.accumulators))
+            ctx.set(dut.bias_word, rng.randint(-9, 9))
+            ctx.set(dut.pool_word, rng.randint(-9, 9))
+            ctx.set(dut.pool, {"index": rng.randrange(p.pool_entries), "average": rng.getrandbits(1), "reciprocal": 9})
+            await ctx.tick()
+
+        for _ in range(20):
+            await drive(enabled=True)
+        before = state_of(ctx, found)
+        wide = []
+        for index in range(p.accumulators):
+            ctx.set(dut.drain_index, index)
+            wide.append(ctx.get(dut.drain_wide))
+        for _ in range(50):
+            await drive(enabled=False)
+            assert state_of(ctx, found) == before
+        for index in range(p.accumulators):
+            ctx.set(dut.drain_index, index)
+            assert ctx.get(dut.drain_wide) == wide[index]
+        for _ in range(5):
+            await drive(enabled=True)
+        assert state_of(ctx, found) != before
+
+    simulate(fragment, bench)
+
+
+def test_the_neuron_names_its_toggle_counters() -> None:
+    assert NEURON_TOGGLES == ("toggle_weight", "toggle_product", "toggle_sum", "toggle_accumulator")
+    dut = Neuron(isa(preset("small")))
+    elaborated(dut)
+    assert len(dut.toggles) == len(NEURON_TOGGLES)

@@ -1,0 +1,152 @@
+"""NFU-1, NFU-2, the accumulators and NFU-3, each against integers of Python; gating by value and by stillness."""
+
+import random
+from typing import Any
+
+import pytest
+
+from hw.nfu import Accumulators, Activation, Products, Sum
+from hw.params import NumberFormat, TileParams, preset
+from tests.hw.sim import SHAPES, elaborated, lone, simulate, state_of, word, words, wrap
+
+MACHINES = [*(preset(name) for name in SHAPES), preset("paper16"), lone()]
+
+
+@pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
+def test_products_are_exact_and_gated_lanes_hold(p: TileParams) -> None:
+    rng, held = random.Random(10), [0] * p.synapses
+    dut = Products(p)
+    assert Products.latency == 1
+
+    async def bench(ctx: Any) -> None:
+        for _ in range(200):
+            operands, weights = words(rng, p.fmt.width, p.synapses), words(rng, p.fmt.width, p.synapses)
+            lanes = rng.choice((0, (1 << p.synapses) - 1, rng.getrandbits(p.synapses)))
+            ctx.set(dut.operands, operands)
+            ctx.set(dut.weights, weights)
+            ctx.set(dut.lanes, lanes)
+            assert [ctx.get(q) for q in dut.products] == held  # nothing passes before the edge
+            await ctx.tick()
+            for e in range(p.synapses):
+                if lanes >> e & 1:
+                    held[e] = operands[e] * weights[e]
+            assert [ctx.get(q) for q in dut.products] == held
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
+def test_sum_masks_lanes_and_holds_without_enable(p: TileParams) -> None:
+    rng, dut = random.Random(11), Sum(p)
+    assert Sum.latency == 1
+
+    async def bench(ctx: Any) -> None:
+        held = 0
+        for _ in range(200):
+            # products of real words: with <32,16> sixteen extreme ones wrap, as exact sums modulo 2**64 do
+            values = [word(rng, p.fmt.width) * word(rng, p.fmt.width) for _ in range(p.synapses)]
+            lanes, en = rng.getrandbits(p.synapses), rng.random() < 0.7
+            for e, value in enumerate(values):
+                ctx.set(getattr(dut, f"product_{e}"), value)
+            ctx.set(dut.lanes, lanes)
+            ctx.set(dut.en, en)
+            assert ctx.get(dut.total) == held
+            await ctx.tick()
+            if en:
+                held = wrap(sum(v for e, v in enumerate(values) if lanes >> e & 1), p.accumulator_width)
+            assert ctx.get(dut.total) == held
+
+    simulate(dut, bench)
+
+
+def test_the_accumulator_width_holds_every_sum_of_a_line() -> None:
+    """With words up to 28 bits a line of the largest products never wraps."""
+    for p in (preset("small"), preset("paper16"), lone()):
+        dut = Sum(p)
+        extreme = p.fmt.low * p.fmt.low
+
+        async def bench(ctx: Any, p: TileParams = p, dut: Any = dut, extreme: int = extreme) -> None:
+            for e in range(p.synapses):
+                ctx.set(getattr(dut, f"product_{e}"), extreme)
+            ctx.set(dut.lanes, (1 << p.synapses) - 1)
+            ctx.set(dut.en, 1)
+            await ctx.tick()
+            assert ctx.get(dut.total) == p.synapses * extreme
+
+        simulate(dut, bench)
+
+
+@pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
+def test_accumulators_against_a_list(p: TileParams) -> None:
+    rng, width = random.Random(12), p.accumulator_width
+    dut = Accumulators(p)
+
+    async def bench(ctx: Any) -> None:
+        stored = [0] * p.accumulators
+        for _ in range(300):
+            en, first = rng.random() < 0.7, rng.random() < 0.3
+            index, drain = rng.randrange(p.accumulators), rng.randrange(p.accumulators)
+            addend, bias = word(rng, width), word(rng, width)
+            for name, value in (("en", en), ("first", first), ("index", index), ("drain_index", drain)):
+                ctx.set(getattr(dut, name), value)
+            ctx.set(dut.addend, addend)
+            ctx.set(dut.bias, bias)
+            written = wrap((bias if first else stored[index]) + addend, width)
+            assert ctx.get(dut.stored) == stored[index]
+            assert ctx.get(dut.written) == written
+            assert ctx.get(dut.drain) == stored[drain]  # the same cycle, before this cycle's write
+            await ctx.tick()
+            if en:
+                stored[index] = written
+            for k in range(p.accumulators):
+                ctx.set(dut.drain_index, k)
+                assert ctx.get(dut.drain) == stored[k]
+
+    simulate(dut, bench)
+
+
+FORMATS = [NumberFormat(32, 16), NumberFormat(16, 10), NumberFormat(16, 0), NumberFormat(8, 7), NumberFormat(12, 1)]
+
+
+@pytest.mark.parametrize("fmt", FORMATS, ids=str)
+def test_activation_is_the_one_rounding_rule(fmt: NumberFormat) -> None:
+    p = preset("small").replace(fmt=fmt, accumulator_width=64 if fmt.width == 32 else 40)
+    p = p if fmt.width < 32 else p.replace(dram_beat_bytes=16)
+    rng, dut = random.Random(13), Activation(p)
+    assert Activation.latency == 0
+    edge = 1 << (p.accumulator_width - 1)
+    near = [0, -1, 1, -edge, edge - 1, edge - fmt.half, edge - fmt.half - 1, -fmt.half, -fmt.half - 1, fmt.half - 1]
+    near += [(code << fmt.frac) + d for code in (fmt.low, fmt.high, -1, 0) for d in (-fmt.half - 1, -fmt.half, -1, 0)]
+    near += [(code << fmt.frac) + d for code in (fmt.low, fmt.high, -1, 0) for d in (1, fmt.half - 1, fmt.half)]
+
+    async def bench(ctx: Any) -> None:
+        for wide in [*near, *(word(rng, p.accumulator_width) >> rng.randrange(40) for _ in range(300))]:
+            if not -edge <= wide < edge:
+                continue
+            for relu in (0, 1):
+                ctx.set(dut.wide, wide)
+                ctx.set(dut.relu, relu)
+                narrow = fmt.narrow(wide)
+                assert ctx.get(dut.word) == (max(narrow, 0) if relu else narrow), (wide, relu)
+
+    simulate(dut, bench)
+
+
+def test_without_activity_nothing_counts_toggles() -> None:
+    """The registers of a build without activity are the data registers alone."""
+    p = preset("small")
+    for dut, wanted in ((Products(p), p.synapses), (Sum(p), 1)):
+        fragment, found = elaborated(dut)
+        assert len(found) == wanted
+
+        async def bench(ctx: Any, dut: Any = dut, found: dict[str, Any] = found) -> None:
+            ctx.set(dut.lanes, 0)
+            before = state_of(ctx, found)
+            for e in range(p.synapses):
+                if isinstance(dut, Sum):
+                    ctx.set(getattr(dut, f"product_{e}"), 77)
+            await ctx.tick()
+            assert state_of(ctx, found) == before
+            assert ctx.get(dut.toggles) == 0
+
+        simulate(fragment, bench)
