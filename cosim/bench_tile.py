@@ -38,8 +38,9 @@ class TileDriver:
     def __init__(self, dut: Any, job: Job) -> None:
         self.dut = dut
         self.job = job
-        self.dram = memory.DramView("testbench.dram", dram_config(job.params, job.memory_beats))
-        self.capture = memory.view("testbench", "capture", f"<i{max(4, job.params.word_bytes)}")
+        self.config = dram_config(job.params, job.memory_beats)
+        self.dram = memory.DramView("testbench.dram", self.config)
+        self.capture = memory.view("testbench", "capture", "<i4")
         self.capture_count = memory.view("testbench", "capture_count", "<u4")
         self.snapshot = memory.view("testbench", "snapshot")
         self.events = event_names(job.params.activity)
@@ -93,7 +94,7 @@ class TileDriver:
         dut = self.dut
         if dut.dram_fault.value:
             kind, address = int(dut.dram_fault_kind.value), int(dut.dram_fault_address.value)
-            raise memory.DramFault(memory.fault_line(kind, address, self.dram.config))
+            raise memory.DramFault(memory.fault_line(kind, address, self.config))
         assert not dut.fault.value, "the tile fetched an unknown instruction"
         assert not dut.capture_fault.value, "the tile wrote more words than the capture holds"
 

@@ -21,9 +21,9 @@ class Job:
     image: DRAM bytes of program and weights, from beat 0. inputs: uint8 [N, bytes], one image each, placed from beat
     image_address on. result_bytes: bytes of a result record, from beat result_address on. direct, capacity, softmax,
     thresholds (register values, uint64): the host registers. Expected of image k: words offsets[k] .. offsets[k+1] of
-    ``words`` in the order in which they are written; ``stops`` [N]; ``winners`` [N]; ``margins`` uint64 [N]; ``results``
-    uint8 [N, result_bytes]; ``work`` int64 [increments, hw.events.WORK]: counts from the start to the edge of each
-    increment that runs.
+    ``words`` in the order of writing; ``stops`` [N]; ``winners`` [N]; ``margins`` uint64 [N]; ``results``
+    uint8 [N, result_bytes]; ``work_left`` and ``work_final`` int64 [increments, hw.events.WORK]: counts from the start
+    of an image to the edge of an increment that is left for the next one, or that is the last one run.
     """
 
     params: TileParams
@@ -43,7 +43,8 @@ class Job:
     winners: NDArray[np.int64]
     margins: NDArray[np.uint64]
     results: NDArray[np.uint8]
-    work: NDArray[np.int64]
+    work_left: NDArray[np.int64]
+    work_final: NDArray[np.int64]
 
     @property
     def images(self) -> int:

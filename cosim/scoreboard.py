@@ -68,8 +68,9 @@ class Scoreboard:
             f"image {index}: result record golden {wanted_record.hex()}, RTL {record.hex()}",
         )
         for increment, counts in snapshots.items():
+            work = job.work_final if increment == stop else job.work_left
             for place, (event, column) in enumerate(zip(WORK, self._work, strict=True)):
-                golden, rtl = int(job.work[increment, place]), int(counts[column])
+                golden, rtl = int(work[increment, place]), int(counts[column])
                 text = f"image {index}, increment {increment}: {event.name} golden {golden}, RTL {rtl}"
                 self._differs(int(golden != rtl), text)
             parts, cycles = int(counts[self._kinds].sum()), int(counts[self._cycles])
