@@ -1,0 +1,135 @@
+"""Checkpoints: one .npz with the shared weights, every increment's classifier, and how they were made."""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from golden.networks import INPUT_SHAPES, NETWORKS, IncrementalNetwork, find_network
+from hw.errors import BadInput, atomic_path
+
+FORMAT = "tilewatt-checkpoint-1"
+METADATA = "metadata"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A trained incremental network and its origin.
+
+    network, dataset: names. fractions: channel share per increment. seed, command: what made it. float_accuracy: on the
+    test set per increment, 0 to 1. thresholds_raw: margin thresholds on scores, real units; thresholds_softmax: on
+    softmax scores, 0 to 1; one per increment but the last. metadata: these and more (versions, hashes of the data,
+    golden models' accuracies) as stored.
+    """
+
+    network: str
+    dataset: str
+    fractions: tuple[float, ...]
+    seed: int
+    command: str
+    float_accuracy: tuple[float, ...]
+    thresholds_raw: tuple[float, ...]
+    thresholds_softmax: tuple[float, ...]
+    metadata: dict[str, Any]
+    weights: IncrementalNetwork
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        return INPUT_SHAPES[self.network]
+
+    def increment(self, index: int) -> nn.Sequential:
+        """Increment ``index`` as a plain float32 module in eval mode; copies, free to change."""
+        if not 0 <= index < len(self.fractions):
+            raise BadInput(f"{self.network} has increments 0 to {len(self.fractions) - 1}, not {index}")
+        return self.weights.increment(index).eval()
+
+
+def save(path: Path, weights: IncrementalNetwork, metadata: Mapping[str, Any]) -> None:
+    """Write a checkpoint, whole or not at all. The metadata want at least the fields of `Checkpoint`."""
+    arrays = {name: values.detach().numpy() for name, values in _stored(weights).items()}
+    arrays[METADATA] = np.array(json.dumps({"format": FORMAT, **metadata}, sort_keys=True))
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def _stored(weights: IncrementalNetwork) -> dict[str, Tensor]:
+    """The arrays of a checkpoint: the last layer of the full network is the last classifier and not stored twice."""
+    last = f"full.{len(weights.full) - 1}."
+    return {name: values for name, values in weights.state_dict().items() if not name.startswith(last)}
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint; BadInput says in one line what is missing or broken."""
+    arrays = _arrays(Path(path))
+    metadata = _metadata(Path(path), arrays.pop(METADATA, None))
+    weights = IncrementalNetwork(find_network(metadata["network"])(), metadata["fractions"])
+    wanted = _stored(weights)
+    if missing := sorted(set(wanted) - set(arrays)):
+        raise BadInput(f"{path}: a checkpoint of {metadata['network']} wants the arrays {', '.join(missing)} too")
+    if unknown := sorted(set(arrays) - set(wanted)):
+        raise BadInput(f"{path}: a checkpoint of {metadata['network']} has no arrays {', '.join(unknown)}")
+    for name, target in wanted.items():
+        _fill(Path(path), name, target, arrays[name])
+    weights.adopt(len(weights.fractions) - 1, weights.increment(len(weights.fractions) - 1))
+    increments = len(weights.fractions)
+    for name, count in (("float_accuracy", 0), ("thresholds_raw", 1), ("thresholds_softmax", 1)):
+        if len(metadata[name]) != increments - count:
+            raise BadInput(f"{path}: {name} wants {increments - count} values, not {len(metadata[name])}")
+    return Checkpoint(
+        metadata["network"],
+        metadata["dataset"],
+        weights.fractions,
+        metadata["seed"],
+        metadata["command"],
+        tuple(metadata["float_accuracy"]),
+        tuple(metadata["thresholds_raw"]),
+        tuple(metadata["thresholds_softmax"]),
+        metadata,
+        weights.eval(),
+    )
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise BadInput(f"{path}: a checkpoint file (.npz) is wanted, there is none")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error):
+        raise BadInput(f"{path}: a whole .npz checkpoint is wanted, this file is truncated or corrupt") from None
+
+
+def _metadata(path: Path, stored: np.ndarray | None) -> dict[str, Any]:
+    if stored is None:
+        raise BadInput(f"{path}: a checkpoint wants the array {METADATA}; `tilewatt train` writes such files")
+    try:
+        metadata = json.loads(str(stored))
+    except json.JSONDecodeError:
+        metadata = None
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise BadInput(f"{path}: {METADATA} want JSON of format {FORMAT}")
+    fields = [
+        name for name in Checkpoint.__dataclass_fields__ if name not in (METADATA, "weights") and name not in metadata
+    ]
+    if fields:
+        raise BadInput(f"{path}: {METADATA} want {', '.join(fields)} too")
+    if metadata["network"] not in NETWORKS:
+        raise BadInput(f"{path}: network wants one of {', '.join(NETWORKS)}, not {metadata['network']!r}")
+    return metadata
+
+
+def _fill(path: Path, name: str, target: Tensor, stored: np.ndarray) -> None:
+    """Copy an array into the state dict's tensor, which shares its memory with the network."""
+    if stored.dtype != np.float32 or stored.shape != tuple(target.shape):
+        raise BadInput(f"{path}: {name} wants float32 {list(target.shape)}, not {stored.dtype} {list(stored.shape)}")
+    if not np.isfinite(stored).all():
+        raise BadInput(f"{path}: {name} wants finite weights, some are not")
+    target.copy_(torch.from_numpy(stored))

@@ -1,0 +1,1 @@
+"""Parts of incremental training: recipe, one epoch with frozen weights, margin thresholds, resumable state."""

@@ -1,0 +1,164 @@
+"""The chain of trainings of one incremental network (T16 Algorithm 1, started from golden models: T16 section 3.2)."""
+
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from golden.data import ImageSet
+from golden.networks import IncrementalNetwork, find_network, narrow, weight_layers
+from golden.training import fit
+from golden.training.recipe import Recipe
+from golden.training.state import TrainingState
+from hw.errors import BadInput
+
+MOST_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One training of the chain. kind: ``golden`` (all weights free) or ``increment`` (earlier weights frozen)."""
+
+    kind: str
+    increment: int
+
+
+def phases(increments: int) -> list[Phase]:
+    """The chain: the first increment (its own golden model), then golden model and increment by turns."""
+    later = [Phase(kind, index) for index in range(1, increments) for kind in ("golden", "increment")]
+    return [Phase("increment", 0), *later]
+
+
+def frozen_weights(network: IncrementalNetwork, increment: int) -> list[Tensor]:
+    """Copies of what ``increment`` must not change: weights and biases of the hidden layers of the one before it."""
+    if increment == 0:
+        return []
+    earlier = network.increment(increment - 1)
+    return [values.detach().clone() for _, layer in weight_layers(earlier)[:-1] for values in layer.parameters()]
+
+
+def start_of(phase: Phase, network: IncrementalNetwork, fresh: nn.Sequential, golden: nn.Sequential) -> nn.Sequential:
+    """The module that ``phase`` starts from: fresh weights, or the golden model with the frozen weights put in."""
+    if phase.kind == "golden" or phase.increment == 0:
+        return narrow(fresh, network.fractions[phase.increment])
+    start = narrow(golden, 1.0)
+    fit.restore(start, frozen_weights(network, phase.increment))
+    return start
+
+
+def fresh_network(name: str, seed: int) -> nn.Sequential:
+    """The network at full size with torch's own initialisation from ``seed``; the global generator is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return find_network(name)()
+
+
+class Chain:
+    """The whole training of one incremental network, resumable after every epoch.
+
+    Parameters: name: network. fractions: increments. recipe: numbers. seed: of everything random. images: to train on.
+    held_out: validation images, only looked at for the log. state_path: file of the state. log: file of the log.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        fractions: Sequence[float],
+        recipe: Recipe,
+        seed: int,
+        images: ImageSet,
+        held_out: ImageSet,
+        state_path: Path,
+        log: Path,
+    ) -> None:
+        if not 0 <= seed <= MOST_SEED:
+            raise BadInput(f"seed wants a number from 0 to {MOST_SEED}, not {seed}")
+        self.recipe, self.seed, self.images, self.held_out = recipe, seed, images, held_out
+        self.state_path, self.log_path = state_path, log
+        self.fresh = fresh_network(name, seed)
+        self.network = IncrementalNetwork(narrow(self.fresh, 1.0), fractions)
+        settings: dict[str, object] = {
+            "network": name,
+            "dataset": images.name,
+            "data": digest(images),
+            "fractions": list(self.network.fractions),
+            "seed": seed,
+            "recipe": dataclasses.asdict(recipe),
+        }
+        self.resumed = state_path.is_file()
+        if self.resumed:
+            self.state = TrainingState.load(state_path, settings)
+            self.network.load_state_dict(self.state.network)
+        else:
+            self.state = TrainingState(settings, self.network.state_dict())
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text("", encoding="utf-8")
+
+    def log(self, line: str) -> None:
+        with self.log_path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def epochs_of(self, phase: Phase) -> int:
+        last = phase.increment == len(self.network.fractions) - 1
+        return self.recipe.full_epochs if last else self.recipe.epochs
+
+    def golden(self, increment: int) -> nn.Sequential:
+        """The golden model of ``increment``; that of the first is the first increment itself."""
+        model = narrow(self.fresh, self.network.fractions[increment])
+        model.load_state_dict(self.state.goldens[increment])
+        return model.eval()
+
+    def run(self) -> None:
+        """Train every phase that is not done."""
+        todo = phases(len(self.network.fractions))
+        done = sum(self.epochs_of(phase) for phase in todo[: self.state.phase]) + self.state.epoch
+        total = sum(self.epochs_of(phase) for phase in todo)
+        with tqdm(total=total, initial=done, unit="epoch", disable=not sys.stderr.isatty()) as bar:
+            for phase in todo[self.state.phase :]:
+                self._train(phase, bar)
+
+    def _train(self, phase: Phase, bar: "tqdm[object]") -> None:
+        """Train one phase from its start or from the saved epoch; the state is saved after every epoch."""
+        fraction = self.network.fractions[phase.increment]
+        title = f"{phase.kind} {fraction:g}"
+        frozen = frozen_weights(self.network, phase.increment) if phase.kind == "increment" else []
+        golden = self.golden(phase.increment) if frozen else self.fresh
+        model = fit.channels_last(start_of(phase, self.network, self.fresh, golden))
+        optimiser = fit.make_optimiser(model, self.recipe)
+        if self.state.epoch:
+            model.load_state_dict(self.state.current)
+            optimiser.load_state_dict(self.state.optimiser)
+        epochs = self.epochs_of(phase)
+        for epoch in range(self.state.epoch, epochs):
+            seed = (self.seed * 1_009 + self.state.phase) * 100_003 + epoch  # its own stream for every epoch
+            bar.set_description(title)
+            loss = fit.train_epoch(model, frozen, optimiser, self.images, self.recipe, epoch, epochs, seed)
+            held = fit.accuracy(fit.scores(model, self.held_out.images), self.held_out.labels)
+            self.log(f"{title}: epoch {epoch + 1}/{epochs} loss {loss:.4f} validation {held:.4f}")
+            bar.set_postfix(loss=f"{loss:.4f}", validation=f"{held:.4f}")
+            bar.update()
+            self.state.epoch = epoch + 1
+            self.state.current = model.state_dict()
+            self.state.optimiser = optimiser.state_dict()
+            self.state.save(self.state_path)
+        if phase.kind == "increment":
+            self.network.adopt(phase.increment, model)
+            self.state.network = self.network.state_dict()
+        if phase.kind == "golden" or phase.increment == 0:
+            self.state.goldens[phase.increment] = model.state_dict()
+        self.state.phase += 1
+        self.state.epoch, self.state.current, self.state.optimiser = 0, {}, {}
+        self.state.save(self.state_path)
+
+
+def digest(images: ImageSet) -> str:
+    """SHA-256 over the pixels and labels of a set: the same whatever file form they came in."""
+    found = hashlib.sha256(images.images.contiguous().numpy().tobytes())
+    found.update(images.labels.numpy().tobytes())
+    return found.hexdigest()
