@@ -30,7 +30,8 @@ def random_compute(rng: random.Random, p: TileParams, row_bits: int) -> Compute:
     return Compute(
         neurons=rng.randint(1, p.neurons), to_cols=rng.randint(1, 4), target=Buffer.NBOUT,
         to_row=rng.randrange(rows), to_bank=rng.randrange(n), to_x_row=rng.randrange(rows), to_x_bank=rng.randrange(n),
-        to_y_row=rng.randrange(rows), to_y_bank=rng.randrange(n), to_n_row=rng.randrange(rows), to_n_bank=rng.randrange(n),
+        to_y_row=rng.randrange(rows), to_y_bank=rng.randrange(n),
+        to_n_row=rng.randrange(rows), to_n_bank=rng.randrange(n),
     )  # fmt: skip
 
 
