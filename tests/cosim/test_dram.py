@@ -1,10 +1,11 @@
 """The DRAM model in Verilator against a Python memory and the replay of its rules."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cosim.dram import PUBLIC, DramConfig, Ideal
+from cosim.dram import PUBLIC, DramConfig, Ideal, dram_config
 from cosim.runner import build, run
 from hw.params import preset
 
@@ -17,8 +18,8 @@ TRACE = 4096
 
 # two beats of every 8-bank row stripe, and an odd beat
 CONFIGS = {
-    "paper32": DramConfig.of_tile(preset("paper32"), 64 * 2049, trace_depth=TRACE),
-    "small": DramConfig.of_tile(preset("small"), 16 * 8195, trace_depth=TRACE),
+    "paper32": replace(dram_config(preset("paper32"), 1, trace_depth=TRACE), memory_beats=2049),
+    "small": replace(dram_config(preset("small"), 1, trace_depth=TRACE), memory_beats=8195),
     "two_bursts": DramConfig(128, 4, 11, 3, 3000, 1030, trace_depth=TRACE),
     "ideal": DramConfig(64, 2, 11, 5, 4000, 1030, ideal=Ideal(), trace_depth=TRACE),
 }

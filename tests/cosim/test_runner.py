@@ -78,8 +78,8 @@ def test_builds_are_keyed_by_content(tmp_path: Path) -> None:
     source = tmp_path / "probe.sv"
     shutil.copy(PROBE, source)
 
-    def again(**changes: object) -> Build:
-        return build([source], "probe", build_root=tmp_path / "build", public=PUBLIC, writable=PORTS, **changes)  # type: ignore[arg-type]
+    def again() -> Build:
+        return build([source], "probe", build_root=tmp_path / "build", public=PUBLIC, writable=PORTS)
 
     first = again()
     assert not first.reused

@@ -1,0 +1,80 @@
+"""The simulation of a whole tile: its generated Verilog, the DRAM model and the capture memory in one build."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from cosim import dram
+from cosim.dram import DramConfig, Ideal, dram_config
+from cosim.runner import BUILD_ROOT, Build, build
+from hw.errors import BadInput, write_atomic
+from hw.params import TileParams
+
+_VERILOG = Path(__file__).resolve().parent / "verilog"
+CAPTURE_WORDS = 1 << 20
+_OUT = ("out__valid", "out__data")
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise BadInput(f"a generated tile is wanted, {path} is not there: make it with `tilewatt verilog`")
+    return json.loads(path.read_text())
+
+
+def render(sidecar: dict[str, Any], config: DramConfig, capture_words: int) -> str:
+    """Verilog of the testbench: every port of the tile but DRAM and output log is a port of its own."""
+    ports = sidecar["ports"]
+    wanted = {"dram__req_address": config.address_bits, "dram__req_data": 8 * config.beat_bytes}
+    wanted |= {"dram__rsp_data": 8 * config.beat_bytes, "dram__req_mask": config.lines, "out__valid": 1}
+    for name, width in wanted.items():
+        if name not in ports or ports[name]["width"] != width:
+            came = ports[name]["width"] if name in ports else "no such port"
+            raise BadInput(f"tile port {name} wants {width} bits, not {came}: generate the tile anew")
+    if not 2 <= capture_words <= 1 << 31:
+        raise BadInput(f"capture_words wants 2 to {1 << 31}, not {capture_words}")
+    passed = {n: p for n, p in ports.items() if n not in ("clk", "rst", *_OUT) and not n.startswith("dram__")}
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    return environment.from_string((_VERILOG / "testbench.sv.j2").read_text()).render(
+        ports=passed,
+        dram=config.parameters(),
+        word_bits=ports["out__data"]["width"],
+        capture_words=capture_words,
+        capture_bits=(capture_words - 1).bit_length(),
+    )
+
+
+def build_tile(
+    folder: str | Path,
+    memory_beats: int,
+    *,
+    capture_words: int = CAPTURE_WORDS,
+    ideal: Ideal | None = None,
+    trace_depth: int = 0,
+    trace_saif: bool = False,
+    build_root: str | Path = BUILD_ROOT,
+) -> Build:
+    """Build module ``testbench`` around ``folder/tile.v`` and its sidecar ``tile.json``.
+
+    memory_beats: least DRAM memory simulated (`cosim.dram.dram_config` rounds it up). capture_words: output words
+    between two resets of the count. trace_depth: DRAM requests recorded. Scopes of views: testbench, testbench.dram.
+    """
+    folder = Path(folder)
+    sidecar = _sidecar(folder / "tile.json")
+    params = TileParams.from_dict(sidecar["parameters"])
+    config = dram_config(params, memory_beats, ideal=ideal, trace_depth=trace_depth)
+    text = render(sidecar, config, capture_words)
+    top = write_atomic(Path(build_root) / "testbench" / params.hash / "testbench.sv", text)
+    passed = [name for name in sidecar["ports"] if not name.startswith("dram__") and name not in _OUT]
+    faults = ["capture_fault", "dram_fault", "dram_fault_kind", "dram_fault_address"]
+    return build(
+        [folder / "tile.v", _VERILOG / "dram.sv", top],
+        "testbench",
+        name=f"tile-{params.name}" + ("-saif" if trace_saif else ""),
+        build_root=build_root,
+        public=[("dram", name) for name in dram.PUBLIC] + [("testbench", "capture")],
+        writable=[("testbench", name) for name in (*passed, *faults, "capture_count")],
+        clock_ps=config.clock_ps,
+        trace_saif=trace_saif,
+    )
