@@ -24,7 +24,7 @@ import find_libpython
 from cocotb_tools import config
 
 from cosim.toolchain import Toolchain, find_toolchain
-from hw.errors import BadInput, write_atomic
+from hw.errors import BadInput, CheckFailed, write_atomic
 
 _FOLDER = Path(__file__).resolve().parent
 MAIN = _FOLDER / "main.cpp"
@@ -32,7 +32,7 @@ WAIVERS = _FOLDER / "waivers.vlt"
 BUILD_ROOT = Path("build/cosim")
 
 
-class CosimFailed(RuntimeError):
+class CosimFailed(CheckFailed):
     """A build or a run that did not succeed; the text names the log."""
 
 
