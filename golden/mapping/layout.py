@@ -14,7 +14,7 @@ def congruent(at_least: int, residue: int, modulus: int) -> int:
 
 @dataclass(frozen=True)
 class MapLayout:
-    """Words of a map (or of some rows and channels of it) in a buffer: word (c, y, x) is base + c*plane + y*pitch + x."""
+    """A map, or some rows and channels of it, in a buffer: word (c, y, x) is base + c*plane + y*pitch + x."""
 
     buffer: Buffer
     base: int

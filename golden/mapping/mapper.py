@@ -60,8 +60,8 @@ def check_nested(nets: tuple[Network, ...], p: TileParams) -> None:
             prefix = whole.weight[:out, :inputs]
             if out > len(whole.weight) or not prefix.equal(layer.weight) or not whole.bias[:out].equal(layer.bias):
                 raise BadInput(
-                    f"increment {number}, layer {layer.name}: weights want to be the first {out} x {inputs} of the largest "
-                    f"increment's; train the increments nested"
+                    f"increment {number}, layer {layer.name}: weights want to be the first {out} x {inputs} of the "
+                    f"largest increment's; train the increments nested"
                 )
 
 
@@ -74,8 +74,8 @@ def check_sums(network: Network, p: TileParams) -> None:
             largest = weight * -p.fmt.low + (bias << p.fmt.frac) + p.fmt.half
             if largest >= limit:
                 raise BadInput(
-                    f"layer {layer.name}: a sum of neuron {neuron} can reach {largest}, but accumulators of {p.name} hold "
-                    f"less than {limit} ({p.accumulator_width} bits); use smaller weights or wider accumulators"
+                    f"layer {layer.name}: a sum of neuron {neuron} can reach {largest}, but accumulators of {p.name} "
+                    f"hold less than {limit} ({p.accumulator_width} bits); use smaller weights or wider accumulators"
                 )
 
 
@@ -220,8 +220,8 @@ class _Mapper:
         result_beats = run_beats(self.nets[0].classes, p)
         if image_at + image_beats + result_beats > p.dram_beats:
             raise BadInput(
-                f"program, weights and maps want {(image_at + image_beats + result_beats) * p.dram_beat_bytes} bytes of "
-                f"DRAM, but {p.name} has {p.dram_bytes}; use a smaller network"
+                f"program, weights and maps want {(image_at + image_beats + result_beats) * p.dram_beat_bytes} bytes "
+                f"of DRAM, but {p.name} has {p.dram_bytes}; use a smaller network"
             )
         return Mapped(
             params=p, networks=self.nets, image=program + bytes(constants.raw), program_address=0,

@@ -24,7 +24,7 @@ SB_WEIGHT = 0.05  # price of a weight-row read, in cycles: between equals the pl
 
 @dataclass(frozen=True)
 class Slab:
-    """Output pixels of a step, before pooling: ``cols`` x ``rows`` from (x, y); pooled rows out_y .. out_end-1 leave."""
+    """Output pixels of a step, before pooling: ``cols`` x ``rows`` from (x, y); rows out_y .. out_end-1 leave it."""
 
     x: int
     y: int
@@ -140,7 +140,7 @@ class Planner:
         p = self.p
         if layer.pool is not None and open_rows(layer) * layer.out_shape[2] > p.pool_entries:
             raise BadInput(
-                f"layer {layer.name}: {open_rows(layer)} rows of {layer.out_shape[2]} pooling windows are open at a time, "
+                f"layer {layer.name}: {open_rows(layer)} rows of {layer.out_shape[2]} pooling windows are open at once, "
                 f"but {p.name} has pool_entries {p.pool_entries}; use a smaller map or a larger tile"
             )
 
@@ -151,8 +151,8 @@ class Planner:
         lines = block_lines(layer, chunk or 1, p)
         return (
             f"layer {layer.name} does not fit {p.name}: input {channels}x{height}x{width}, output {n}x{out_h}x{out_w}, "
-            f"{layer.inputs} synapses a neuron ({lines} weight lines), but NBin holds {p.nbin_rows * p.synapses} words, "
-            f"NBout {p.nbout_rows * p.synapses}, SB {self.ring} lines, {p.accumulators} accumulators; "
+            f"{layer.inputs} synapses a neuron ({lines} weight lines), but NBin holds {p.nbin_rows * p.synapses} "
+            f"words, NBout {p.nbout_rows * p.synapses}, SB {self.ring} lines, {p.accumulators} accumulators; "
             f"use smaller maps or a larger tile"
         )
 

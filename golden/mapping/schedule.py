@@ -158,7 +158,7 @@ class Scheduler:
     def _map_transfers(
         self, store: bool, held: MapLayout, dram: DramMap, channels: tuple[int, int], rows: tuple[int, int]
     ) -> None:
-        """Move channels [first, +n) and rows [first, end) between DRAM and ``held``, whose word 0 is their first one."""
+        """Move channels [first, +n) and rows [first, end) between DRAM and ``held``, whose first word is their first."""
         p, (c, n), (y, y_end) = self.p, channels, rows
         width = dram.shape[2]
         if y_end <= y:
@@ -255,7 +255,8 @@ class Scheduler:
         load_bias = is_first and slab is plan.slabs[0]
         pairs = {
             "": self._pair(word), "step_x_": self._pair(layer.stride), "step_y_": self._pair(layer.stride * held.pitch),
-            "to_": self._pair(to), "to_x_": self._pair(1), "to_y_": self._pair(out.pitch), "to_n_": self._pair(out.plane),
+            "to_": self._pair(to), "to_x_": self._pair(1), "to_y_": self._pair(out.pitch),
+            "to_n_": self._pair(out.plane),
         }  # fmt: skip
         compute = Compute(
             source=held.buffer, x0=x0, y0=y0, stride=layer.stride, in_w=in_w, in_h=in_h, cols=slab.cols, rows=slab.rows,
