@@ -17,7 +17,7 @@ class NeuronBuffer(Component):
     read : In(1), lanes : In(synapses), bank : In, row_<e> : In, lane e reads row_<e>; data : Out(line), by lane.
     write_line : In(1), lanes, bank, row_<e> likewise, line : In(line).
     write_word : In(1), word_at : In(pair), word : In.
-    Timing: read latency 1; data of a lane holds until the lane is read again. A lane outside ``lanes`` is not touched.
+    Timing: read latency 1; data holds until the next read. A bank outside the access keeps its word and its output.
     """
 
     latency = 1

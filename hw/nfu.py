@@ -111,7 +111,7 @@ class Accumulators(Component):
 
     Members: en, index, addend : the sum to add. first : In(1), start from ``bias`` instead of the stored word.
     drain_index : In, drain : Out(signed), the word at drain_index in the same cycle.
-    changed : Out(7), bits that the write of this cycle changes (activity only).
+    stored, written : Out(signed), the word at index and what the write of this cycle makes of it.
     Timing: a written word can be read in the next cycle.
     """
 

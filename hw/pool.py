@@ -94,7 +94,7 @@ class PoolSequencer(Component):
     emit : Out(1), the lanes' results are an output pixel; emit_ready : In(1).
     updates : Out(1), a word per neuron goes into a window in this cycle.
     Timing: without pooling a vector passes in one cycle; with pooling two cycles a window (one for a window's first
-    word); respects and provides back pressure.
+    word, or for a place without a window); respects and provides back pressure.
     """
 
     def __init__(self, isa: Isa) -> None:

@@ -26,7 +26,7 @@ class PostProcess(Component):
     drained : Out(1), that accumulator is free. score : Out(1), its wide sums are scores; score_neurons, score_base.
     pool : Out(pool_control), neurons : Out, pool_words : Out, pooled : In(results).
     write, at, word, target : Out, granted : In, the output port. written : Out, computes whose results are stored.
-    updates : Out(1), emitted : Out(1), drained : events. clear : In(1), zero ``written``.
+    updates : Out(1), a result per neuron goes into a pooling window. clear : In(1), zero ``written``.
     Timing: a vector per cycle without pooling when the output keeps up; an output word per cycle.
     """
 
