@@ -38,7 +38,8 @@ class TileDriver:
     def __init__(self, dut: Any, job: Job) -> None:
         self.dut = dut
         self.job = job
-        self.config = dram_config(job.params, job.memory_beats)
+        built = memory.view("testbench.dram", "memory").size // job.params.dram_beat_bytes
+        self.config = dram_config(job.params, built)
         self.dram = memory.DramView("testbench.dram", self.config)
         self.capture = memory.view("testbench", "capture", "<i4")
         self.capture_count = memory.view("testbench", "capture_count", "<u4")
