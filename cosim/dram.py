@@ -5,7 +5,6 @@ docs/dram.md states the rules in words; `verilog/dram.sv` is the model that simu
 
 import dataclasses
 import json
-import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -108,29 +107,6 @@ class DramConfig:
         if self.depth < 1:
             raise BadInput(f"DRAM depth wants at least one request in flight, not {self.depth}")
 
-    @classmethod
-    def of_tile(
-        cls, p: TileParams, memory_bytes: int, *, ideal: Ideal | None = None, trace_depth: int = 0
-    ) -> "DramConfig":
-        """The model for the port of tile ``p`` with ``memory_bytes`` simulated, at most the tile's address space."""
-        if not p.dram_beat_bytes <= memory_bytes <= p.dram_bytes:
-            raise BadInput(
-                f"DRAM memory of {p.name} wants {p.dram_beat_bytes} to {p.dram_bytes} bytes, not {memory_bytes}"
-            )
-        clock_ps = round(p.clock_ns * 1000)
-        if abs(clock_ps - p.clock_ns * 1000) > 1e-6:
-            raise BadInput(f"clock_ns wants whole picoseconds for the DRAM model, not {p.clock_ns}")
-        return cls(
-            beat_bytes=p.dram_beat_bytes,
-            lines=p.lines_per_beat,
-            address_bits=(p.dram_beats - 1).bit_length(),
-            depth=p.dram_outstanding,
-            clock_ps=clock_ps,
-            memory_beats=math.ceil(memory_bytes / p.dram_beat_bytes),
-            ideal=ideal,
-            trace_depth=trace_depth,
-        )
-
     def to_json(self) -> str:
         """For the bench, which runs in the simulator's process."""
         return json.dumps(dataclasses.asdict(self))
@@ -168,6 +144,29 @@ class DramConfig:
         if self.ideal is not None:
             values |= {"IDEAL": 1, "IDEAL_LATENCY_PS": self.ideal.latency_ps, "IDEAL_BURST_PS": self.ideal.burst_ps}
         return values | {name.upper(): getattr(self.timing, name) for name in ORIGIN}
+
+
+def dram_config(p: TileParams, memory_beats: int, *, ideal: Ideal | None = None, trace_depth: int = 0) -> DramConfig:
+    """The model for the port of tile ``p`` with at least ``memory_beats`` simulated.
+
+    The array is a power of two of 65,536 beats or more (but not more than the tile addresses), so that jobs of
+    different sizes share a build; `cosim.memory.DramView.set_size` narrows it to what a job uses.
+    """
+    if not 1 <= memory_beats <= p.dram_beats:
+        raise BadInput(f"DRAM memory of tile {p.name} wants 1 to {p.dram_beats} beats, not {memory_beats}")
+    clock_ps = round(p.clock_ns * 1000)
+    if abs(clock_ps - p.clock_ns * 1000) > 1e-6:
+        raise BadInput(f"clock_ns wants whole picoseconds for the DRAM model, not {p.clock_ns}")
+    return DramConfig(
+        beat_bytes=p.dram_beat_bytes,
+        lines=p.lines_per_beat,
+        address_bits=(p.dram_beats - 1).bit_length(),
+        depth=p.dram_outstanding,
+        clock_ps=clock_ps,
+        memory_beats=min(p.dram_beats, max(1 << 16, 1 << (memory_beats - 1).bit_length())),
+        ideal=ideal,
+        trace_depth=trace_depth,
+    )
 
 
 COUNTERS = ("read_beats", "write_beats", "row_hits", "row_misses", "refreshes", "turnarounds", "busy_ps")

@@ -59,8 +59,8 @@ def cycles() -> int:
 def saif_open(path: str | os.PathLike[str]) -> None:
     """Dump activity from the end of this time step on, into ``path`` and ``path``.base.
 
-    The window is ``path`` less the base, number by number (TC, T0, T1, DURATION): both count from time 0, and both count
-    a bit that starts at 1 as one toggle.
+    The window is ``path`` less the base, number by number (TC, T0, T1, DURATION): both count from time 0, and both
+    count a bit that starts at 1 as one toggle.
     """
     if code := _library().tilewatt_saif_open(os.fspath(path).encode()):
         raise BadInput(
@@ -88,7 +88,7 @@ class DramView:
 
     def __init__(self, scope: str, config: DramConfig) -> None:
         self._scope = scope
-        self._config = config
+        self.config = config
         self._bytes = view(scope, "memory")
         if self._bytes.size != config.memory_beats * config.beat_bytes:
             size = config.memory_beats * config.beat_bytes
@@ -101,12 +101,12 @@ class DramView:
     @property
     def size(self) -> int:
         """Bytes the tile may address: the limit, or the whole memory."""
-        return int(self._limit[0]) * self._config.beat_bytes
+        return int(self._limit[0]) * self.config.beat_bytes
 
     def set_size(self, size: int) -> None:
         """Refuse requests from byte ``size`` on (rounded up to a beat)."""
-        beats = -(-size // self._config.beat_bytes)
-        if not 1 <= beats <= self._config.memory_beats:
+        beats = -(-size // self.config.beat_bytes)
+        if not 1 <= beats <= self.config.memory_beats:
             raise BadInput(f"DRAM size wants 1 to {self._bytes.size} bytes, not {size}: build with more memory")
         self._limit[0] = beats
 
@@ -126,7 +126,7 @@ class DramView:
 
     def _mark(self, first: int, stop: int) -> None:
         """Set the bits of lines ``first`` to ``stop`` - 1."""
-        lines = self._config.lines
+        lines = self.config.lines
         head, tail = first // lines, (stop - 1) // lines
         above, below = (1 << lines) - (1 << first % lines), (2 << (stop - 1) % lines) - 1
         if head == tail:
@@ -148,7 +148,7 @@ class DramView:
         """Lines in the range that nobody wrote."""
         where = self._range(offset, length)
         lines = np.arange(where.start // self._line_bytes, -(-where.stop // self._line_bytes))
-        bits = (self._written[lines // self._config.lines] >> (lines % self._config.lines).astype(np.uint64)) & 1
+        bits = (self._written[lines // self.config.lines] >> (lines % self.config.lines).astype(np.uint64)) & 1
         return int(lines.size - bits.sum())
 
     def counters(self) -> dict[str, int]:
@@ -158,13 +158,13 @@ class DramView:
     @property
     def edge_ps(self) -> int:
         """Time of the last rising edge, in ps since the first without reset."""
-        return int(view(self._scope, "now", "<i8")[0]) - self._config.clock_ps
+        return int(view(self._scope, "now", "<i8")[0]) - self.config.clock_ps
 
     def trace(self) -> tuple[list[Request], list[int]]:
         """Recorded requests since reset and the ends of their bursts; refuses a trace that overflowed."""
         count = int(view(self._scope, "trace_count", "<i8")[0])
-        if count > self._config.trace_depth:
-            raise BadInput(f"a DRAM trace of at most {self._config.trace_depth} requests is wanted, {count} came")
+        if count > self.config.trace_depth:
+            raise BadInput(f"a DRAM trace of at most {self.config.trace_depth} requests is wanted, {count} came")
         requests = view(self._scope, "trace_request", "<u8")[:count].tolist()
         accepted = view(self._scope, "trace_accepted_ps", "<i8")[:count].tolist()
         done = view(self._scope, "trace_done_ps", "<i8")[:count].tolist()

@@ -135,7 +135,7 @@ module dram #(
   endtask
 
   // End of the data burst of a request accepted now; updates banks, bus and counters.
-  task automatic schedule(input logic write, input longint address, output longint done);
+  task automatic schedule(input logic write, input longint address, output longint end_ps);
     longint page, wanted_row, cas, activate;
     logic [BANK_BITS-1:0] bank;
     page = address / 64'(ROW_BEATS);
@@ -164,11 +164,11 @@ module dram #(
     if (any_request && write != last_write) turnarounds += 1;
     last_cas = cas + 64'(T_CCD) * 64'(BURSTS - 1);
     if (write) begin
-      done = last_cas + 64'(T_CWL) + 64'(T_BURST);
-      last_write_end = done;
-      precharge_ok[bank] = later(precharge_ok[bank], done + 64'(T_WR));
+      end_ps = last_cas + 64'(T_CWL) + 64'(T_BURST);
+      last_write_end = end_ps;
+      precharge_ok[bank] = later(precharge_ok[bank], end_ps + 64'(T_WR));
     end else begin
-      done = last_cas + 64'(T_CL) + 64'(T_BURST);
+      end_ps = last_cas + 64'(T_CL) + 64'(T_BURST);
       precharge_ok[bank] = later(precharge_ok[bank], last_cas + 64'(T_RTP));
     end
     busy_ps += 64'(T_BURST) * 64'(BURSTS);
@@ -177,7 +177,7 @@ module dram #(
   endtask
 
   task automatic accept();
-    longint done;
+    longint end_ps;
     logic in_range;
     logic [INDEX_BITS-1:0] index;
     logic [TRACE_BITS-1:0] entry;
@@ -185,15 +185,15 @@ module dram #(
     entry = TRACE_BITS'(trace_count);
     in_range = 64'(req_address) < 64'(limit_beats);
     if (IDEAL) begin
-      done = later(now + 64'(IDEAL_LATENCY_PS), bus_free + 64'(IDEAL_BURST_PS));
-      bus_free = done;
+      end_ps = later(now + 64'(IDEAL_LATENCY_PS), bus_free + 64'(IDEAL_BURST_PS));
+      bus_free = end_ps;
       busy_ps += 64'(IDEAL_BURST_PS);
     end else begin
-      schedule(req_write, 64'(req_address), done);
+      schedule(req_write, 64'(req_address), end_ps);
     end
     if (req_write) write_beats += 1;
     else read_beats += 1;
-    queue_done_ps[tail] = done;
+    queue_done_ps[tail] = end_ps;
     queue_write[tail] = req_write;
     if (!in_range) begin
       refuse(1, req_address);
@@ -210,7 +210,7 @@ module dram #(
     if (trace_count < 64'(TRACE_DEPTH)) begin
       trace_request[entry] = {req_write, 63'(req_address)};
       trace_accepted_ps[entry] = now;
-      trace_done_ps[entry] = done;
+      trace_done_ps[entry] = end_ps;
     end
     trace_count += 1;
     tail = 32'(tail) == DEPTH - 1 ? '0 : tail + 1'b1;
