@@ -1,8 +1,6 @@
 """Checkpoints: one .npz with the shared weights, every increment's classifier, and how they were made."""
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from golden.networks import INPUT_SHAPES, NETWORKS, IncrementalNetwork, find_network
+from golden.npz import read_npz
 from hw.errors import BadInput, atomic_path
 
 FORMAT = "tilewatt-checkpoint-1"
@@ -68,8 +67,9 @@ def _stored(weights: IncrementalNetwork) -> dict[str, Tensor]:
 
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint; BadInput says in one line what is missing or broken."""
-    arrays = _arrays(Path(path))
-    metadata = _metadata(Path(path), arrays.pop(METADATA, None))
+    path = Path(path)
+    arrays = read_npz(path, "a checkpoint")
+    metadata = _metadata(path, arrays.pop(METADATA, None))
     weights = IncrementalNetwork(find_network(metadata["network"])(), metadata["fractions"])
     wanted = _stored(weights)
     if missing := sorted(set(wanted) - set(arrays)):
@@ -77,7 +77,7 @@ def load(path: Path) -> Checkpoint:
     if unknown := sorted(set(arrays) - set(wanted)):
         raise BadInput(f"{path}: a checkpoint of {metadata['network']} has no arrays {', '.join(unknown)}")
     for name, target in wanted.items():
-        _fill(Path(path), name, target, arrays[name])
+        _fill(path, name, target, arrays[name])
     weights.adopt(len(weights.fractions) - 1, weights.increment(len(weights.fractions) - 1))
     increments = len(weights.fractions)
     for name, count in (("float_accuracy", 0), ("thresholds_raw", 1), ("thresholds_softmax", 1)):
@@ -95,16 +95,6 @@ def load(path: Path) -> Checkpoint:
         metadata,
         weights.eval(),
     )
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise BadInput(f"{path}: a checkpoint file (.npz) is wanted, there is none")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error):
-        raise BadInput(f"{path}: a whole .npz checkpoint is wanted, this file is truncated or corrupt") from None
 
 
 def _metadata(path: Path, stored: np.ndarray | None) -> dict[str, Any]:

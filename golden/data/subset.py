@@ -1,13 +1,12 @@
 """A few images of a data set in one small .npz file, to be kept with the sources."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from golden.data.image_set import ImageSet
+from golden.npz import read_npz
 from hw.errors import BadInput, atomic_path
 
 ARRAYS = ("images", "labels", "name", "split", "source")
@@ -29,13 +28,7 @@ def save_subset(path: Path, images: ImageSet, attribution: str) -> None:
 def load_subset(path: Path) -> ImageSet:
     """Images that `save_subset` wrote; their ``source`` is the attribution."""
     path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"{path}: a file of images (.npz) is wanted, there is none")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error):
-        raise BadInput(f"{path}: a whole .npz file of images is wanted, this one is truncated or corrupt") from None
+    arrays = read_npz(path, "a file of images")
     if absent := [name for name in ARRAYS if name not in arrays]:
         raise BadInput(f"{path}: the arrays {', '.join(ARRAYS)} are wanted, {', '.join(absent)} not found")
     images, labels = arrays["images"], arrays["labels"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 import torch
+from scipy.io.matlab import MatReadError
 
 from golden.data.files import first_existing
 from golden.data.image_set import ImageSet
@@ -17,7 +18,17 @@ def read(split: str, folder: Path) -> ImageSet:
     path = first_existing(folder, [f"{split}_32x32.mat"], f"svhn {split}")
     try:
         content = scipy.io.loadmat(path)
-    except (ValueError, TypeError, OSError, EOFError, KeyError, IndexError, NotImplementedError, zlib.error) as error:
+    except (
+        MatReadError,
+        ValueError,
+        TypeError,
+        OSError,
+        EOFError,
+        KeyError,
+        IndexError,
+        NotImplementedError,
+        zlib.error,
+    ) as error:
         raise BadInput(f"{path}: a whole MATLAB 5 file is wanted, this one is truncated or corrupt ({error})") from None
     if absent := [name for name in ("X", "y") if name not in content]:
         raise BadInput(f"{path}: the variables X and y are wanted, {' and '.join(absent)} not found")

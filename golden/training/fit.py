@@ -101,14 +101,18 @@ def scores(network: nn.Sequential, images: Tensor, batch: int = 1000) -> Tensor:
 
 
 def largest_value(network: nn.Sequential, images: Tensor) -> float:
-    """Largest magnitude of any layer's output, scores included, on uint8 images: what a number format must hold."""
+    """Largest magnitude in any map or score on uint8 images: what a number format must hold.
+
+    A hidden sum is looked at behind its ReLU or pooling: what saturates below 0 is cut off by the ReLU anyway.
+    """
     network.eval()
     largest = 0.0
     with torch.no_grad():
         values = scale(images)
         for layer in network:
             values = layer(values)
-            largest = max(largest, values.abs().max().item())
+            if layer is network[-1] or not isinstance(layer, nn.Conv2d | nn.Linear):
+                largest = max(largest, values.abs().max().item())
     return largest
 
 

@@ -1,0 +1,167 @@
+"""Networks of T16 Table 3 and channel gating as a prefix."""
+
+import pytest
+import torch
+from torch import nn
+
+from golden.networks import (
+    INPUT_SHAPES,
+    NETWORKS,
+    IncrementalNetwork,
+    channels,
+    check_fractions,
+    find_network,
+    narrow,
+    weight_layers,
+)
+from golden.training.thresholds import macs
+from hw.errors import BadInput
+
+# MACs and weights of each layer at full size, written out from T16 Table 3: output pixels, weights
+LAYERS = {
+    "lenet": [(24 * 24, 20 * 25), (8 * 8, 50 * 25 * 20), (1, 500 * 800), (1, 10 * 500)],
+    "convnet": [(28 * 28, 16 * 25 * 3), (8 * 8, 512 * 49 * 16), (4 * 4, 20 * 25 * 512), (1, 20 * 80), (1, 10 * 20)],
+    "alexnet": [(32 * 32, 32 * 25 * 3), (16 * 16, 32 * 25 * 32), (8 * 8, 64 * 25 * 32), (1, 10 * 1024)],
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_sizes_are_those_of_the_paper(name: str) -> None:
+    network = find_network(name)()
+    assert [layer.weight.numel() for _, layer in weight_layers(network)] == [weights for _, weights in LAYERS[name]]
+    assert macs(network, INPUT_SHAPES[name]) == sum(pixels * weights for pixels, weights in LAYERS[name])
+    assert network(torch.zeros(2, *INPUT_SHAPES[name])).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_torch_fx_can_trace_every_increment(name: str) -> None:
+    network = IncrementalNetwork(find_network(name)(), (0.25, 1.0)).increment(0).eval()
+    images = torch.rand(2, *INPUT_SHAPES[name])
+    assert torch.equal(torch.fx.symbolic_trace(network)(images), network(images))
+
+
+def test_caffe_pools_32_to_16_to_8_to_4_and_averages_over_what_is_covered() -> None:
+    network = find_network("alexnet")()
+    values = torch.zeros(1, *INPUT_SHAPES["alexnet"])
+    maps = []
+    for layer in network:
+        values = layer(values)
+        if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
+            maps.append(values.shape[-1])
+    assert maps == [16, 8, 4]
+    assert torch.equal(network[5](torch.ones(1, 1, 16, 16)), torch.ones(1, 1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("name", "fraction", "wanted"),
+    [
+        ("lenet", 0.1, (2, 5, 50, 10)),
+        ("lenet", 0.2, (4, 10, 100, 10)),
+        ("lenet", 1.0, (20, 50, 500, 10)),
+        ("lenet", 0.01, (1, 1, 5, 10)),
+        ("lenet", 0.25, (5, 13, 125, 10)),  # 12.5 rounds up
+        ("convnet", 0.25, (4, 128, 5, 5, 10)),
+        ("alexnet", 0.75, (24, 24, 48, 10)),
+    ],
+)
+def test_channels(name: str, fraction: float, wanted: tuple[int, ...]) -> None:
+    assert channels(find_network(name)(), fraction) == wanted
+    assert channels(narrow(find_network(name)(), fraction), 1.0) == wanted
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_narrow_network_equals_the_whole_with_the_other_channels_at_zero(name: str) -> None:
+    torch.manual_seed(3)
+    whole = find_network(name)().double().eval()
+    kept = channels(whole, 0.25)
+    small = narrow(whole, 0.25)
+    with torch.no_grad():
+        for (_, layer), count in zip(weight_layers(whole), kept, strict=True):
+            layer.weight[count:] = 0
+            assert layer.bias is not None
+            layer.bias[count:] = 0
+    images = torch.rand(3, *INPUT_SHAPES[name], dtype=torch.float64)
+    torch.testing.assert_close(small.double()(images), whole(images), rtol=1e-12, atol=1e-12)
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in whole.parameters())
+
+
+def test_a_narrow_network_keeps_stride_padding_and_no_bias() -> None:
+    whole = nn.Sequential(
+        nn.Conv2d(2, 8, 3, stride=2, padding=1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(32, 5)
+    )
+    small = narrow(whole, 0.5)
+    first, last = small[0], small[3]
+    assert isinstance(first, nn.Conv2d)
+    assert (first.stride, first.padding, first.bias) == ((2, 2), (1, 1), None)
+    assert torch.equal(first.weight, whole[0].weight[:4])
+    assert torch.equal(last.weight, whole[3].weight[:, :16])
+
+
+def test_increments_are_prefixes_of_one_set_and_have_their_own_classifier() -> None:
+    network = IncrementalNetwork(find_network("lenet")(), (0.1, 0.2, 1.0))
+    with torch.no_grad():
+        for index, head in enumerate(network.classifiers):
+            assert isinstance(head, nn.Linear)
+            head.bias.fill_(index)
+    small, middle, whole = (network.increment(index) for index in range(3))
+    for few, more in ((small, middle), (middle, whole)):
+        for (_, a), (_, b) in zip(weight_layers(few)[:-1], weight_layers(more)[:-1], strict=True):
+            assert torch.equal(a.weight, b.weight[: a.weight.shape[0], : a.weight.shape[1]])
+            assert torch.equal(a.bias, b.bias[: len(a.bias)])
+    assert [part[-1].bias.unique().tolist() for part in (small, middle, whole)] == [[0.0], [1.0], [2.0]]
+
+
+def test_an_increment_is_a_copy() -> None:
+    network = IncrementalNetwork(find_network("lenet")(), (0.1, 1.0))
+    before = network.full[0].weight.clone()
+    with torch.no_grad():
+        network.increment(0)[0].weight.zero_()
+    assert torch.equal(network.full[0].weight, before)
+
+
+def test_adopt_stores_what_increment_gives_back() -> None:
+    torch.manual_seed(4)
+    network = IncrementalNetwork(find_network("lenet")(), (0.1, 1.0))
+    outside = network.full[3].weight[5:].clone()
+    for index in range(2):
+        trained = narrow(find_network("lenet")(), network.fractions[index])
+        network.adopt(index, trained)
+        for stored, wanted in zip(network.increment(index).parameters(), trained.parameters(), strict=True):
+            assert torch.equal(stored, wanted)
+        if index == 0:
+            assert torch.equal(network.full[3].weight[5:], outside)
+    assert torch.equal(network.full[-1].weight, network.classifiers[1].weight)
+
+
+def test_an_unknown_network_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"^network wants one of lenet, convnet, alexnet, not 'vgg'$"):
+        find_network("vgg")
+
+
+@pytest.mark.parametrize("fraction", [0, -0.5, 1.5])
+def test_a_fraction_out_of_range_is_refused(fraction: float) -> None:
+    with pytest.raises(BadInput, match=rf"wants a number above 0 and at most 1, not {fraction}$"):
+        channels(find_network("lenet")(), fraction)
+
+
+@pytest.mark.parametrize("fractions", [(), (0.1, 0.5), (0.5, 0.2, 1), (0.5, 0.5, 1), (0, 1), (0.5, 1, 2)])
+def test_fractions_that_do_not_grow_to_1_are_refused(fractions: tuple[float, ...]) -> None:
+    with pytest.raises(
+        BadInput, match=r"^fractions want growing numbers above 0 that end at 1, like 0.1,0.2,1, not \["
+    ):
+        check_fractions(find_network("lenet")(), fractions)
+
+
+def test_two_fractions_with_the_same_channels_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"^fractions 0.1 and 0.1001 both give the channels \[2, 5, 50, 10\]: leave one"):
+        check_fractions(find_network("lenet")(), (0.1, 0.1001, 1))
+
+
+def test_a_layer_that_cannot_be_gated_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"^layer 1 is a BatchNorm2d; channel gating wants Conv2d, Linear, ReLU"):
+        narrow(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2)), 0.5)
+
+
+def test_an_incremental_network_wants_a_linear_layer_last() -> None:
+    with pytest.raises(BadInput, match=r"^an incremental network wants a Linear layer at its end, not ReLU$"):
+        IncrementalNetwork(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4, 2), nn.ReLU()), (1.0,))
