@@ -8,7 +8,7 @@ import pytest
 from amaranth.hdl import Module
 
 from hw.dma import Dma, DmaConsumer, DmaRequester
-from hw.isa import Base, Buffer, Load, Store, isa
+from hw.isa import Base, Buffer, Load, Store, isa, replace_waits
 from hw.params import TileParams, preset
 from tests.hw.dma_model import Machine, beat_words, random_transfer
 from tests.hw.sim import SHAPES, lone, plain, simulate
@@ -21,7 +21,11 @@ def test_the_whole_engine_moves_what_the_transfers_say(p: TileParams) -> None:
     """Random transfers in order, stalls on every side: the same words in DRAM and in all buffers as on dictionaries."""
     i, rng = isa(p), random.Random(110)
     image, result = p.dram_beats // 4, p.dram_beats // 2
-    transfers = [random_transfer(rng, i) for _ in range(40)]
+    # a store waits for the loads before it: they land behind the requester
+    transfers: list[Load | Store] = []
+    for k in range(60):
+        transfer = random_transfer(rng, i)
+        transfers.append(replace_waits(transfer, wait_dma=k) if isinstance(transfer, Store) else transfer)
     wanted, machine = Machine(p, image, result), Machine(p, image, result)
     for transfer in transfers:
         wanted.carry_out(transfer)
