@@ -94,7 +94,7 @@ class Words:
         target[words] = number
 
     def write(self, words: Ints, clock: Clock, *, dma: int = 0, compute: int = 0) -> None:
-        """Words written likewise. A compute writes after every earlier compute's reads and writes, and after its own."""
+        """Words written likewise. A compute writes after all earlier computes' accesses and its own reads."""
         self._inside(words)
         late = self._write_dma[words] > clock.dma
         late |= self._read_dma[words] > clock.dma

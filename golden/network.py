@@ -271,14 +271,14 @@ def read(module: nn.Module, input_shape: Shape) -> Network:
     reader = _Reader(input_shape)
     before: fx.Node | None = None
     for node in graph.nodes:
+        if node.op == "get_attr":
+            raise BadInput(f"parameter {node.name} outside a layer does not run on the tile; {_FALLBACK}")
         if before is not None and node.op != "output" and (not node.args or node.args[0] is not before):
             raise BadInput(f"layer {node.name} starts a branch; use one path from input to scores")
         if node.op == "call_module":
             reader.module(str(node.target), modules[str(node.target)])
         elif node.op in ("call_function", "call_method"):
             _function(reader, node)
-        elif node.op not in ("placeholder", "output"):
-            raise BadInput(f"{node.op} {node.name} does not run on the tile; {_FALLBACK}")
         before = node
     if not reader.layers or not reader.layers[-1].fc:
         raise BadInput("the network wants a Linear as its last layer, which gives the scores; add one")

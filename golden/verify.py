@@ -352,7 +352,7 @@ class _Segment:
         wanted = self.open_pool or (*block, 0)
         _want(
             wanted == (*block, c.out_y),
-            f"pooling of a block wants its rows in order: row {wanted[-1]} comes next, not {c.out_y}, of the same block",
+            f"pooling of a block wants its rows in order: row {wanted[-1]} of the same block is next, not {c.out_y}",
         )
         end = c.out_y + c.rows
         self.open_pool = None if end == c.out_h else (*block, end)

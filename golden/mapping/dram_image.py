@@ -1,5 +1,7 @@
 """Words in DRAM: lines of ``synapses`` words, each word little-endian in ``word_bytes``, lines and beats padded."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +9,7 @@ from golden.mapping.layout import lines_of, run_beats
 from hw.errors import BadInput
 from hw.params import TileParams
 
-_TYPES = {1: np.dtype("<i1"), 2: np.dtype("<i2"), 4: np.dtype("<i4")}
+_TYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<i1"), 2: np.dtype("<i2"), 4: np.dtype("<i4")}
 
 
 def pack_lines(lines: NDArray[np.int64], p: TileParams) -> bytes:
@@ -40,5 +42,5 @@ def unpack_words(raw: bytes, count: int, p: TileParams) -> NDArray[np.int64]:
     if len(raw) < wanted:
         raise BadInput(f"{count} words want {wanted} bytes, not {len(raw)}")
     lines = np.frombuffer(raw[:wanted], dtype=np.uint8).reshape(-1, p.line_bytes)
-    words = np.ascontiguousarray(lines[:, : p.synapses * p.word_bytes]).view(_TYPES[p.word_bytes])
-    return words.reshape(-1)[:count].astype(np.int64)
+    words = np.frombuffer(lines[:, : p.synapses * p.word_bytes].tobytes(), dtype=_TYPES[p.word_bytes])
+    return words[:count].astype(np.int64)

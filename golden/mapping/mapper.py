@@ -14,7 +14,7 @@ from golden.mapping.plan import LayerPlan, Planner
 from golden.mapping.schedule import Constants, Scheduler
 from golden.network import Layer, Network
 from hw.errors import BadInput
-from hw.isa import MAX_INCREMENTS, SYNC_BITS, Base, Compute, Decide, End, Entry, Instruction, Isa, isa
+from hw.isa import MAX_INCREMENTS, SYNC_BITS, Base, Compute, Decide, End, Entry, Instruction, Isa, Load, Store, isa
 from hw.params import TileParams
 
 MOST_CLASSES = 256  # classes that score_base can number
@@ -209,8 +209,8 @@ class _Mapper:
             code: list[Instruction] = []
             for op in ops:
                 moved = op.instruction
-                if op.region in base:
-                    moved = replace(moved, address=moved.address + base[op.region])  # type: ignore[union-attr, call-arg]
+                if isinstance(moved, Load | Store):
+                    moved = replace(moved, address=moved.address + base.get(op.region, 0))
                 code.append(moved)
             last = number == len(sequences) - 1
             following = (0, 0) if last else (addresses[number + 1], lengths[number + 1])

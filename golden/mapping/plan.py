@@ -7,6 +7,7 @@ it, when that fits, else it is spilled to DRAM slab by slab. Candidates are comp
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from golden.mapping.layout import MapLayout, extent, lines_of, pitches, run_beats
 from golden.mapping.pieces import Piece, block_lines, blocks, chunks, pieces_of
@@ -90,7 +91,7 @@ def input_rows(layer: Layer, slab: Slab) -> tuple[int, int]:
 
 def _slabs(layer: Layer, rows: int, cols: int) -> tuple[Slab, ...]:
     _, height, width = layer.sum_shape
-    found = []
+    found: list[Slab] = []
     for y in range(0, height, rows):
         end = min(y + rows, height)
         emitted = rows_emitted(layer, y, end)
@@ -140,7 +141,7 @@ class Planner:
         p = self.p
         if layer.pool is not None and open_rows(layer) * layer.out_shape[2] > p.pool_entries:
             raise BadInput(
-                f"layer {layer.name}: {open_rows(layer)} rows of {layer.out_shape[2]} pooling windows are open at once, "
+                f"layer {layer.name}: {open_rows(layer)} rows of {layer.out_shape[2]} pooling windows open at once, "
                 f"but {p.name} has pool_entries {p.pool_entries}; use a smaller map or a larger tile"
             )
 
@@ -180,7 +181,7 @@ class Planner:
                 if (not fits and stream is None) or (output is None and stage is None):
                     continue
                 cost = self._cost(layer, chunk, pieces, slabs, stream, stage)
-                held = output if stage is None else MapLayout(target, 0, stage.pitch, stage.plane)
+                held = output or MapLayout(target, 0, *((stage.pitch, stage.plane) if stage else (1, 1)))
                 load = fits and resident is None
                 yield LayerPlan(layer, source, target, whole, load, stream, held, stage, chunk, pieces, slabs, cost)
 
@@ -264,7 +265,7 @@ def tile_of(p: TileParams, pixels: int, chained: bool) -> int:
     return pixels if chained else min(pixels, max(1, p.accumulators // 2))
 
 
-def pool_fields(layer: Layer, y: int) -> dict[str, object]:
+def pool_fields(layer: Layer, y: int) -> dict[str, Any]:
     """The pooling fields of a Compute whose sums start at row ``y``."""
     _, height, width = layer.sum_shape
     _, pool_h, pool_w = layer.out_shape

@@ -7,6 +7,7 @@ rows, streamed input through areas of the source buffer, spilled output through 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from golden.integer import reciprocal
 from golden.mapping.layout import DramMap, MapLayout, extent, lines_of, run_beats, runs_of
@@ -158,7 +159,7 @@ class Scheduler:
     def _map_transfers(
         self, store: bool, held: MapLayout, dram: DramMap, channels: tuple[int, int], rows: tuple[int, int]
     ) -> None:
-        """Move channels [first, +n) and rows [first, end) between DRAM and ``held``, whose first word is their first."""
+        """Move channels (first, count) and rows [first, end) between DRAM and ``held``, which starts with them."""
         p, (c, n), (y, y_end) = self.p, channels, rows
         width = dram.shape[2]
         if y_end <= y:
@@ -168,7 +169,7 @@ class Scheduler:
             word, beat = held.base + runs.word, dram.row(c, y) + runs.beat
             (row, bank), step = self._pair(word), self._pair(runs.step_words)
             lines = lines_of(width, p)
-            fields = {
+            fields: dict[str, Any] = {
                 "buffer": held.buffer, "base": dram.base, "address": beat, "run_beats": runs.step_beats,
                 "runs": runs.runs, "lines": lines, "last_words": width - (lines - 1) * p.synapses,
                 "row": row, "bank": bank, "step_row": step[0], "step_bank": step[1],
@@ -253,19 +254,20 @@ class Scheduler:
             words = extent(neurons, slab.out_end - slab.out_y, cols, out.pitch, out.plane)
             writes = (self._rows(out.buffer, to, to + words),)
         load_bias = is_first and slab is plan.slabs[0]
-        pairs = {
+        pairs: dict[str, tuple[int, int]] = {
             "": self._pair(word), "step_x_": self._pair(layer.stride), "step_y_": self._pair(layer.stride * held.pitch),
             "to_": self._pair(to), "to_x_": self._pair(1), "to_y_": self._pair(out.pitch),
             "to_n_": self._pair(out.plane),
         }  # fmt: skip
+        places: dict[str, Any] = {f"{name}row": row for name, (row, _) in pairs.items()}
+        places |= {f"{name}bank": bank for name, (_, bank) in pairs.items()}
         compute = Compute(
             source=held.buffer, x0=x0, y0=y0, stride=layer.stride, in_w=in_w, in_h=in_h, cols=slab.cols, rows=slab.rows,
             lines=piece.lines, last_lanes=piece.last_lanes, neurons=neurons,
             tile=tile_of(p, slab.cols * slab.rows, len(plan.pieces) > 1), sb_row=sb_row, load_bias=int(load_bias),
             bias_row=bias_row, bias_bank=bias_bank, first=int(is_first), finish=int(is_last), relu=int(layer.relu),
             scores=int(last_layer and is_last), score_base=neuron if last_layer else 0, target=out.buffer, to_cols=cols,
-            reciprocal=_reciprocals(layer), **pool_fields(layer, slab.y),
-            **{f"{name}{part}": pair[k] for name, pair in pairs.items() for k, part in enumerate(("row", "bank"))},
+            reciprocal=_reciprocals(layer), **pool_fields(layer, slab.y), **places,
         )  # fmt: skip
         weights = Rows(int(Buffer.SB), sb_row, sb_row + piece.lines)
         bias = (Rows(int(Buffer.SB), bias_row, bias_row + 1),) if load_bias else ()

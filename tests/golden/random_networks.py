@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,31 +51,29 @@ def increments(module: nn.Sequential, fractions: Sequence[float], shape: Shape) 
     for number, fraction in enumerate(fractions):
         torch.manual_seed(1000 + number)
         cut: list[nn.Module] = []
-        channels, per_channel, whole_in = shape[0], 1, shape[0]
-        map_shape = shape
+        channels, whole_in = shape[0], shape[0]
         for layer in module:
             if isinstance(layer, nn.Conv2d):
                 out = max(1, round(layer.out_channels * fraction))
-                part: nn.Conv2d | nn.Linear = nn.Conv2d(channels, out, layer.kernel_size, layer.stride, layer.padding)
-                part.weight.data = layer.weight.data[:out, :channels].clone()
-                part.bias.data = layer.bias.data[:out].clone() if layer.bias is not None else torch.zeros(out)
+                conv: Any = nn.Conv2d(channels, out, layer.kernel_size, layer.stride, layer.padding)  # type: ignore[arg-type]
+                conv.weight.data = layer.weight.data[:out, :channels].clone()
+                conv.bias.data = layer.bias.data[:out].clone() if layer.bias is not None else torch.zeros(out)
+                cut.append(conv)
                 channels, whole_in = out, layer.out_channels
             elif isinstance(layer, nn.Linear):
                 last = layer is sums[-1]
                 per_channel = layer.in_features // whole_in
                 inputs = channels * per_channel
                 out = layer.out_features if last else max(1, round(layer.out_features * fraction))
-                part = nn.Linear(inputs, out)
+                linear = nn.Linear(inputs, out)
                 if not last:
-                    part.weight.data = layer.weight.data[:out, :inputs].clone()
-                    part.bias.data = layer.bias.data[:out].clone()
+                    linear.weight.data = layer.weight.data[:out, :inputs].clone()
+                    linear.bias.data = layer.bias.data[:out].clone()
+                cut.append(linear)
                 channels, whole_in = out, layer.out_features
             else:
                 cut.append(layer)
-                continue
-            cut.append(part)
         found.append(nn.Sequential(*cut))
-        assert map_shape == shape
     return found
 
 
@@ -86,3 +85,14 @@ def images(count: int, shape: Shape, p: TileParams, seed: int = 0) -> Tensor:
     """Random images, some pixels beyond the format's range so that saturation is met."""
     generator = torch.Generator().manual_seed(seed)
     return quantise(4 * torch.randn((count, *shape), generator=generator, dtype=torch.float64), p.fmt)
+
+
+def random_case(seed: int, p: TileParams) -> tuple[list[Network], Shape]:
+    """Three nested increments of a random network that suits the size of the tile."""
+    rng = random.Random(seed)
+    torch.manual_seed(seed)
+    big = p.neurons == 16
+    shape = (rng.randint(1, 3), rng.randint(5, 20 if big else 12), rng.randint(5, 20 if big else 12))
+    most = 40 if big else 12
+    module = random_module(rng, rng.randint(1, 3), rng.randint(1, 2), shape, most, rng.randint(1, 12))
+    return networks(increments(module, (0.25, 0.5, 1.0), shape), shape, p), shape
