@@ -6,7 +6,8 @@ from typing import Protocol
 
 from hw.errors import BadInput
 from hw.events import WORK
-from hw.isa import Buffer, Compute, Decide, Instruction, Load, Pool, Store, Window, isa
+from hw.instructions import Buffer, Compute, Decide, Instruction, Load, Pool, Store, Window
+from hw.isa import isa
 from hw.params import TileParams
 
 _BUFFERS = ("nbin", "nbout")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from golden.network import Layer, Network, Pooling
 from hw.errors import BadInput
-from hw.isa import RECIPROCAL_BITS, Pool
+from hw.instructions import RECIPROCAL_BITS, Pool
 from hw.params import NumberFormat
 
 _EXACT = 1 << 53

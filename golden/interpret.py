@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from hw.errors import BadInput
 from hw.events import WORK
-from hw.isa import RECIPROCAL_BITS, Base, Buffer, Compute, Decide, End, Entry, Load, Pool, Store, Window, isa
+from hw.instructions import RECIPROCAL_BITS, Base, Buffer, Compute, Decide, End, Entry, Load, Pool, Store, Window
+from hw.isa import isa
 from hw.params import TileParams
 
 Ints = NDArray[np.int64]

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from hw.errors import BadInput
-from hw.isa import Pool
+from hw.instructions import Pool
 from hw.params import NumberFormat
 
 Shape = tuple[int, int, int]  # channels, height, width

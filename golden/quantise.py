@@ -9,6 +9,16 @@ from golden.network import Network
 from hw.errors import BadInput
 from hw.params import NumberFormat
 
+_BEYOND = 2.0**32  # larger than every format's largest value and code
+
+
+def _scaled(values: Tensor, fmt: NumberFormat) -> Tensor:
+    """``values`` in units of the format's last bit, exact; values beyond every format are cut, else they overflow."""
+    wide = values.to(torch.float64)
+    if not bool(torch.isfinite(wide).all()):
+        raise BadInput(f"finite numbers are wanted for format {fmt}, not {int((~torch.isfinite(wide)).sum())} others")
+    return (wide.clamp(-_BEYOND, _BEYOND) * float(fmt.scale)).clamp(-_BEYOND, _BEYOND)
+
 
 def quantise(values: Tensor, fmt: NumberFormat) -> Tensor:
     """int64 codes of ``values`` (any float type), equal to ``fmt.quantise`` value by value.
@@ -16,19 +26,16 @@ def quantise(values: Tensor, fmt: NumberFormat) -> Tensor:
     float64 holds value * 2**frac exactly, and its fractional part too, so the comparison with one half is exact where
     adding one half would round.
     """
-    exact = values.to(torch.float64) * float(fmt.scale)
-    if not bool(torch.isfinite(exact).all()):
-        raise BadInput(f"finite numbers are wanted for format {fmt}, not {int((~torch.isfinite(exact)).sum())} others")
-    clamped = exact.clamp(float(fmt.low) - 1, float(fmt.high) + 1)
-    floor = clamped.floor()
-    codes = floor.to(torch.int64) + (clamped - floor >= 0.5)
+    exact = _scaled(values, fmt)
+    floor = exact.floor()
+    codes = floor.to(torch.int64) + (exact - floor >= 0.5)
     return codes.clamp(fmt.low, fmt.high)
 
 
 def saturated(values: Tensor, fmt: NumberFormat) -> int:
     """How many ``values`` the format cannot hold."""
-    exact = values.to(torch.float64) * float(fmt.scale)
-    return int(((exact + 0.5 < fmt.low) | (exact >= fmt.high + 0.5)).sum())
+    exact = _scaled(values, fmt)
+    return int(((exact < fmt.low - 0.5) | (exact >= fmt.high + 0.5)).sum())
 
 
 def quantise_network(network: Network, fmt: NumberFormat) -> Network:

@@ -17,7 +17,8 @@ from golden.integer import reciprocal
 from golden.mapping.layout import lines_of
 from golden.mapping.mapped import Mapped
 from hw.errors import BadInput
-from hw.isa import Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Pool, Store, Window, isa
+from hw.instructions import Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Pool, Store, Window
+from hw.isa import isa
 from hw.params import TileParams
 
 

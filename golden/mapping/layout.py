@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from golden.network import Layer, Shape
-from hw.isa import Base, Buffer
+from hw.instructions import Base, Buffer
 from hw.params import TileParams
 
 

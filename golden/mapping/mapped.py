@@ -12,7 +12,7 @@ from golden.mapping.ops import Emit
 from golden.mapping.plan import LayerPlan
 from golden.network import Network
 from hw.errors import BadInput
-from hw.isa import Instruction
+from hw.instructions import Instruction
 from hw.params import TileParams
 
 

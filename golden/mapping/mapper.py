@@ -14,7 +14,8 @@ from golden.mapping.plan import LayerPlan, Planner
 from golden.mapping.schedule import Constants, Scheduler
 from golden.network import Layer, Network
 from hw.errors import BadInput
-from hw.isa import MAX_INCREMENTS, SYNC_BITS, Base, Compute, Decide, End, Entry, Instruction, Isa, Load, Store, isa
+from hw.instructions import MAX_INCREMENTS, SYNC_BITS, Base, Compute, Decide, End, Entry, Instruction, Load, Store
+from hw.isa import Isa, isa
 from hw.params import TileParams
 
 MOST_CLASSES = 256  # classes that score_base can number

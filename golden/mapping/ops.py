@@ -11,7 +11,8 @@ from enum import Enum
 
 import numpy as np
 
-from hw.isa import Compute, Load, Store, Window, replace_waits
+from hw.instructions import Compute, Load, Store, Window
+from hw.isa import replace_waits
 from hw.params import TileParams
 
 

@@ -13,7 +13,7 @@ from golden.mapping.layout import MapLayout, extent, lines_of, pitches, run_beat
 from golden.mapping.pieces import Piece, block_lines, blocks, chunks, pieces_of
 from golden.network import Layer, Network
 from hw.errors import BadInput
-from hw.isa import Buffer, Pool
+from hw.instructions import Buffer, Pool
 from hw.params import TileParams
 
 # Of the estimate only: cycles of a DDR3-1600 x64 beat at 4 ns, of a transfer's start, of taking a compute.

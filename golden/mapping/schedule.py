@@ -15,7 +15,8 @@ from golden.mapping.ops import Emit, Op, Region, Rows, overlap
 from golden.mapping.pieces import Piece, blocks
 from golden.mapping.plan import LayerPlan, Slab, input_rows, pool_fields, tile_of
 from golden.network import Layer
-from hw.isa import Base, Buffer, Compute, Isa, Load, Pool, Store, Window, isa
+from hw.instructions import Base, Buffer, Compute, Load, Pool, Store, Window
+from hw.isa import Isa, isa
 from hw.params import TileParams
 
 STORE_AGE = 1  # computes that are emitted before a store, so that it does not hold up transfers behind it

@@ -14,7 +14,7 @@ from golden.integer import forward, layer_map, narrow, pool_map, reciprocal, sco
 from golden.network import Layer, Pooling, read
 from golden.quantise import quantise, quantise_network, saturated
 from hw.errors import BadInput
-from hw.isa import Pool
+from hw.instructions import Pool
 from hw.params import NumberFormat, preset
 from tests.golden.random_networks import images, random_case
 
@@ -47,7 +47,7 @@ def test_saturated_counts_what_the_format_cannot_hold() -> None:
 def test_quantise_network_refuses_weights_that_saturate() -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(2, 2))
     with torch.no_grad():
-        module[1].weight[0, 0] = 40.0
+        module.get_parameter("1.weight")[0, 0] = 40.0
     with pytest.raises(BadInput, match=r"layer 1: 1 of 4 weights do not fit <16,10> \(largest 40\)"):
         quantise_network(read(module, (2, 1, 1)), NumberFormat(16, 10))
 
@@ -164,7 +164,7 @@ def test_reciprocals_are_rounded_halves_up() -> None:
 def test_integer_network_follows_the_float_network(kind: type[nn.Module]) -> None:
     """Against torch's own layers: the only place with a tolerance, as one side has rounding and the other none."""
     torch.manual_seed(5)
-    pool = kind(3, 2, ceil_mode=True)  # type: ignore[call-arg]
+    pool = kind(3, 2, ceil_mode=True)
     module = nn.Sequential(nn.Conv2d(3, 6, 5, padding=2), nn.ReLU(), pool, nn.Flatten(), nn.Linear(6 * 36, 10)).double()
     fmt = NumberFormat(32, 16)
     net = quantise_network(read(module, (3, 13, 13)), fmt)
@@ -187,7 +187,7 @@ def test_relu_and_pooling_follow_the_sum() -> None:
     fmt = NumberFormat(16, 10)
     module = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1, 1))
     with torch.no_grad():
-        module[0].weight.fill_(-1.0)
+        module.get_parameter("0.weight").fill_(-1.0)
     layer = quantise_network(read(module, (1, 2, 2)), fmt).layers[0]
     x = torch.tensor([[[[-5, 3], [-7, 2]]]])
     assert layer_map(layer, x, fmt).item() == 7

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from golden.network import Pooling, read
 from hw.errors import BadInput
-from hw.isa import Pool
+from hw.instructions import Pool
 
 
 def test_fuses_relu_and_pooling() -> None:
@@ -28,7 +28,7 @@ def test_fuses_relu_and_pooling() -> None:
     assert net.classes == 2
     assert net.channels == (4, 6, 5, 2)
     assert (first.inputs, first.macs) == (45, 45 * 4 * 36)
-    assert torch.equal(first.weight, module[0].weight.detach().double())
+    assert torch.equal(first.weight, module.get_parameter("0.weight").detach().double())
 
 
 def test_a_module_with_functions_is_read_like_the_sequence() -> None:
