@@ -1,7 +1,8 @@
-"""Bench of the whole tile: runs a job's images and compares every word, stop, score record and event count.
+"""Bench of the whole tile: runs the images of jobs and compares every word, stop, score record and event count.
 
-The job file is named by TILEWATT_JOB, the result file by TILEWATT_OUTCOME; TILEWATT_SAIF names a folder for an activity
-window over the first image (builds with traces only).
+TILEWATT_JOB names the job file, TILEWATT_OUTCOME the result file; several of each are parted by colons and run one
+after the other, with a reset and an empty DRAM between them. TILEWATT_SAIF names a folder for an activity window over
+the first image of every job (builds with traces only); TILEWATT_SAIF_WORDS, if set, ends it after so many output words.
 """
 
 import os
@@ -70,6 +71,7 @@ class TileDriver:
         """Load DRAM and set the host registers of the job."""
         job = self.job
         beat = job.params.dram_beat_bytes
+        self.dram.forget()
         self.dram.set_size(job.memory_beats * beat)
         self.dram.write_bytes(0, job.image)
         self.dram.write_bytes(job.image_address * beat, job.inputs)
@@ -113,10 +115,29 @@ class TileDriver:
         return ((raw & ((1 << width) - 1)) ^ (1 << (width - 1))) - (1 << (width - 1))
 
 
+async def _window(dut: Any, driver: TileDriver, folder: Path) -> None:
+    """An activity window from now to the end of the image, or to the given number of words."""
+    memory.saif_open(folder / "window.saif")
+    words = int(os.environ.get("TILEWATT_SAIF_WORDS") or 0)
+    assert words <= driver.job.offsets[1], f"a window of {words} words, but the image has {driver.job.offsets[1]}"
+    if words:
+        while driver.capture_count[0] < words:
+            await RisingEdge(dut.clk)
+    else:
+        await FallingEdge(dut.busy)
+    memory.saif_close()
+
+
 @cocotb.test()
 async def images(dut: Any) -> None:
-    """Every image of the job: words, stop, winner, margin, result record and every event count equal golden."""
-    job = Job.load(Path(os.environ["TILEWATT_JOB"]))
+    """Every image of every job: words, stop, winner, margin, result record and every event count equal golden."""
+    files = [[Path(part) for part in os.environ[f"TILEWATT_{what}"].split(":")] for what in ("JOB", "OUTCOME")]
+    for job, outcome in zip(*files, strict=True):
+        print(f"job {job}", flush=True)
+        await _run_job(dut, Job.load(job), outcome)
+
+
+async def _run_job(dut: Any, job: Job, outcome_file: Path) -> None:
     driver = TileDriver(dut, job)
     await driver.reset()
     await driver.configure()
@@ -127,11 +148,10 @@ async def images(dut: Any) -> None:
     cycles, started, shown = memory.cycles(), time.perf_counter(), time.monotonic()
     for index in range(job.images):
         before = driver.dram.counters()["row_misses"]
-        if saif and index == 0:
-            memory.saif_open(Path(saif) / "window.saif")
+        window = cocotb.start_soon(_window(dut, driver, Path(saif))) if saif and index == 0 else None
         await driver.run(index)
-        if saif and index == 0:
-            memory.saif_close()
+        if window is not None:
+            await window
         stop = int(dut.stopped.value)
         snapshots = {k: await driver.counters(k) for k in range(first_increment, stop + 1)}
         board.image(
@@ -163,5 +183,5 @@ async def images(dut: Any) -> None:
         cycles=memory.cycles() - cycles,
         seconds=time.perf_counter() - started,
     )
-    outcome.save(Path(os.environ["TILEWATT_OUTCOME"]))
+    outcome.save(outcome_file)
     board.finish()

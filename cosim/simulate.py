@@ -1,5 +1,6 @@
-"""Runs a job on the simulated tile, cut into parts that run side by side, and joins what came out."""
+"""Runs jobs on the simulated tile: one cut into parts that run side by side, or many small ones in one process."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import joblib
@@ -9,7 +10,7 @@ from cosim.dram import Ideal
 from cosim.job import Job, Outcome
 from cosim.runner import Build, run
 from cosim.testbench import build_tile
-from hw.errors import CheckFailed
+from hw.errors import BadInput, CheckFailed
 from hw.generate import generate
 from hw.params import TileParams
 
@@ -27,36 +28,62 @@ def tile_build(
     return build_tile(folder, memory_beats, ideal=ideal, trace_saif=trace_saif, trace_depth=trace_depth)
 
 
-def _part(simulation: Build, job: Job, folder: Path, seed: int, saif: bool) -> Outcome:
-    folder.mkdir(parents=True, exist_ok=True)
-    job_file, outcome_file = folder / "job.npz", folder / "outcome.npz"
-    outcome_file.unlink(missing_ok=True)
-    job.save(job_file)
-    env = {"TILEWATT_JOB": str(job_file.resolve()), "TILEWATT_OUTCOME": str(outcome_file.resolve())}
+def _run(simulation: Build, jobs: Sequence[tuple[Job, Path]], seed: int, saif: str = "") -> list[Outcome]:
+    """Run jobs, each with a folder of its own, in one process; saif: words of the activity window, "" for none."""
+    files = []
+    for job, folder in jobs:
+        folder.mkdir(parents=True, exist_ok=True)
+        job_file, outcome_file = (folder.resolve() / name for name in ("job.npz", "outcome.npz"))
+        outcome_file.unlink(missing_ok=True)
+        job.save(job_file)
+        files.append((job_file, outcome_file))
+    first = jobs[0][1]
+    env = {
+        "TILEWATT_JOB": ":".join(str(job_file) for job_file, _ in files),
+        "TILEWATT_OUTCOME": ":".join(str(outcome_file) for _, outcome_file in files),
+    }
     if saif:
-        env["TILEWATT_SAIF"] = str(folder.resolve())
-    run(simulation, BENCH, "images", seed=seed, workdir=folder, env=env, timeout_s=TIMEOUT_S)
-    return Outcome.load(outcome_file)
+        env |= {"TILEWATT_SAIF": str(first.resolve()), "TILEWATT_SAIF_WORDS": saif}
+    run(simulation, BENCH, "images", seed=seed, workdir=first, env=env, timeout_s=TIMEOUT_S)
+    return [Outcome.load(outcome_file) for _, outcome_file in files]
+
+
+def simulate_jobs(simulation: Build, jobs: Sequence[Job], folder: Path, *, seed: int) -> list[Outcome]:
+    """Run many jobs one after the other in one process (starting one costs more than a small job): folder/job-<k>."""
+    if not jobs:
+        raise BadInput("at least one job is wanted, not none")
+    return _run(simulation, [(job, folder / f"job-{k}") for k, job in enumerate(jobs)], seed)
 
 
 def simulate(
-    simulation: Build, job: Job, folder: Path, *, seed: int, jobs: int = 1, progress: str = "", saif: bool = False
+    simulation: Build,
+    job: Job,
+    folder: Path,
+    *,
+    seed: int,
+    jobs: int = 1,
+    progress: str = "",
+    saif: bool = False,
+    saif_words: int = 0,
 ) -> Outcome:
     """Run every image of ``job``; raises CosimFailed at the first part that differs from golden or does not end.
 
     folder: where jobs, logs and outcomes of the parts go. jobs: simulations side by side. progress: text of a progress
-    bar, shown when stderr is a terminal. saif: activity of the first image goes to folder/part-0/window.saif.
+    bar, shown when stderr is a terminal. saif: activity of the first image goes to folder/part-0/window.saif, up to
+    its output word ``saif_words`` (0: to its end).
     """
     count = max(1, min(job.images // LEAST_PART, 4 * jobs)) if jobs > 1 else 1
     cuts = [job.images * k // count for k in range(count + 1)]
     parts = [job.part(first, end) for first, end in zip(cuts, cuts[1:], strict=False)]
     work = (
-        joblib.delayed(_part)(simulation, part, folder / f"part-{k}", seed, saif and k == 0)
+        joblib.delayed(_run)(
+            simulation, [(part, folder / f"part-{k}")], seed, (str(saif_words) if saif and not k else "")
+        )
         for k, part in enumerate(parts)
     )
     outcomes: list[Outcome] = []
     with tqdm(total=job.images, desc=progress, unit="image", disable=None if progress else True) as bar:
-        for outcome in joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(work):
+        for (outcome,) in joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(work):
             outcomes.append(outcome)
             bar.update(len(outcome.stopped))
     joined = Outcome.join(outcomes)
