@@ -1,0 +1,115 @@
+"""Generated Verilog: the same bytes twice, a sidecar that tells what is there, registers counted by hand."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hw.errors import BadInput
+from hw.events import event_names
+from hw.generate import generate, register_bits
+from hw.isa import isa
+from hw.params import TileParams, preset
+
+KEYS = {"schema", "top", "parameters", "hash", "ports", "snapshot", "instruction_beats", "register_bits", "versions"}
+
+BY_HAND = """\
+module leaf(clk, rst, q);
+  input clk;
+  input rst;
+  output [3:0] q;
+  reg [3:0] q = 4'h0;
+  reg ready = 1'h1;
+  reg signed [2:0] low = 3'h0;
+  reg [3:0] \\$next ;
+  reg [7:0] \\$auto$memory$1 = 8'h00;
+  reg [15:0] words [7:0];
+  wire [3:0] other;
+endmodule
+
+module \\top.inner (clk, rst);
+  input clk;
+  input rst;
+  reg [9:0] count = 10'h000;
+  leaf one (
+    .clk(clk),
+    .rst(rst)
+  );
+endmodule
+
+module tile(clk, rst);
+  input clk;
+  input rst;
+  reg [1:0] state = 2'h0;
+  leaf \\leaf_0 (
+    .clk(clk)
+  );
+  leaf leaf_1 (
+    .clk(clk)
+  );
+  \\top.inner inner (
+    .clk(clk)
+  );
+endmodule
+"""
+
+
+def check(p: TileParams, source: Path, side: Path) -> dict[str, Any]:
+    """The Verilog and its sidecar tell the same."""
+    text, sidecar = source.read_text(), json.loads(side.read_text())
+    assert set(sidecar) >= KEYS
+    assert TileParams.from_dict(sidecar["parameters"]) == p
+    assert sidecar["hash"] == p.hash
+    assert sidecar["instruction_beats"] == isa(p).instruction_beats
+    modules = re.findall(r"^module \\?([\w.$]+)", text, re.MULTILINE)
+    assert len(modules) == len(set(modules))
+    assert modules.count("neuron") == 1  # equal neurons are one module
+    assert len(re.findall(r"^  neuron \\?neuron_\d+", text, re.MULTILINE)) == p.neurons
+    assert sidecar["ports"]["dram__req_data"] == {"direction": "output", "width": p.beat_bits}
+    assert sidecar["ports"]["dram__rsp_data"] == {"direction": "input", "width": p.beat_bits}
+    assert sidecar["ports"]["out__data"]["width"] == p.fmt.width
+    assert sidecar["ports"]["start"] == {"direction": "input", "width": 1}
+    least = p.neurons * p.synapses * 2 * p.fmt.width  # the product registers alone
+    assert least < sidecar["register_bits"] < 10 * least
+    return sidecar
+
+
+def test_the_same_parameters_give_the_same_bytes(tmp_path: Path) -> None:
+    p = preset("small").replace(activity=True)
+    first, second = generate(p, tmp_path / "a"), generate(p, tmp_path / "b")
+    assert [path.name for path in first] == ["tile.v", "tile.json"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["tile.json", "tile.v"]
+    sidecar, text = check(p, *first), first[0].read_text()
+    assert sidecar["snapshot"]["events"] == list(event_names(activity=True))
+    width = sidecar["snapshot"]["counter_bits"] * len(event_names(activity=True))
+    assert sidecar["ports"]["snapshot"] == {"direction": "output", "width": width}
+    for cell in ("toggle_register", "toggle_probe"):
+        assert len(re.findall(rf"^module {cell}\b", text, re.MULTILINE)) == 1
+        assert len(re.findall(rf"^  {cell} ", text, re.MULTILINE)) > 0
+
+
+def test_without_counters_there_is_no_snapshot(tmp_path: Path) -> None:
+    p = preset("odd").replace(counters=False)
+    source, side = generate(p, tmp_path)
+    sidecar = check(p, source, side)
+    assert sidecar["snapshot"] is None
+    assert "snapshot" not in sidecar["ports"]
+    assert sidecar["register_bits"] == register_bits(source.read_text())
+    assert "toggle" not in source.read_text().replace("toggles", "").replace("clear_toggle", "")
+
+
+def test_register_bits_of_a_text_by_hand() -> None:
+    leaf = 4 + 1 + 3  # no memory, no memory output, no combinational reg
+    assert register_bits(BY_HAND) == 2 + 2 * leaf + (10 + leaf)
+    assert register_bits(BY_HAND.replace("reg [9:0] count", "reg [19:0] count")) == 2 + 2 * leaf + (20 + leaf)
+    assert register_bits(BY_HAND.replace("  leaf leaf_1 (\n    .clk(clk)\n  );\n", "")) == 2 + leaf + (10 + leaf)
+
+
+def test_a_refused_machine_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="neurons wants"):
+        generate(preset("small").replace(neurons=0), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
