@@ -66,15 +66,20 @@ def build_tile(
     config = dram_config(params, memory_beats, ideal=ideal, trace_depth=trace_depth)
     text = render(sidecar, config, capture_words)
     top = write_atomic(Path(build_root) / "testbench" / params.hash / "testbench.sv", text)
-    passed = [name for name in sidecar["ports"] if not name.startswith("dram__") and name not in _OUT]
-    faults = ["capture_fault", "dram_fault", "dram_fault_kind", "dram_fault_address"]
+    passed = {
+        name: port for name, port in sidecar["ports"].items() if not name.startswith("dram__") and name not in _OUT
+    }
+    # only what the bench drives is writable: logic behind a writable variable is evaluated at every step
+    inputs = [name for name, port in passed.items() if port["direction"] == "input"]
+    outputs = [name for name, port in passed.items() if port["direction"] == "output"]
+    outputs += ["capture_fault", "dram_fault", "dram_fault_kind", "dram_fault_address", "capture", "capture_count"]
     return build(
         [folder / "tile.v", _VERILOG / "dram.sv", top],
         "testbench",
         name=f"tile-{params.name}" + ("-saif" if trace_saif else ""),
         build_root=build_root,
-        public=[("dram", name) for name in dram.PUBLIC] + [("testbench", "capture")],
-        writable=[("testbench", name) for name in (*passed, *faults, "capture_count")],
+        public=[("dram", name) for name in dram.PUBLIC] + [("testbench", name) for name in outputs],
+        writable=[("testbench", name) for name in inputs],
         clock_ps=config.clock_ps,
         trace_saif=trace_saif,
     )
