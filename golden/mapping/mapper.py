@@ -98,11 +98,6 @@ class _Mapper:
         self.nets = nets
         self.p = params
         self.isa: Isa = isa(params)
-        if params.neurons > params.synapses:
-            raise BadInput(
-                f"biases of {params.neurons} neurons do not fit a line of {params.synapses} words; "
-                f"use no more neurons than synapses"
-            )
 
     def run(self) -> Mapped:
         p, nets = self.p, self.nets

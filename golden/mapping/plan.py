@@ -13,7 +13,7 @@ from golden.mapping.layout import MapLayout, extent, lines_of, pitches, run_beat
 from golden.mapping.pieces import Piece, block_lines, blocks, chunks, pieces_of
 from golden.network import Layer, Network
 from hw.errors import BadInput
-from hw.instructions import Buffer, Pool
+from hw.instructions import KERNEL_BITS, MAP_BITS, POOL_BITS, Buffer, Pool
 from hw.params import TileParams
 
 # Of the estimate only: cycles of a DDR3-1600 x64 beat at 4 ns, of a transfer's start, of taking a compute.
@@ -139,6 +139,28 @@ class Planner:
 
     def _check(self, layer: Layer) -> None:
         p = self.p
+        most = (1 << KERNEL_BITS) - 1
+        if max(layer.kernel) > most:
+            raise BadInput(
+                f"layer {layer.name}: kernels up to {most} are wanted, not {layer.kernel[0]}x{layer.kernel[1]}; "
+                f"use several smaller ones"
+            )
+        most = (1 << POOL_BITS) - 1
+        if layer.stride > most:
+            raise BadInput(
+                f"layer {layer.name}: strides up to {most} are wanted, not {layer.stride}; use a smaller one"
+            )
+        if layer.pool is not None and max(layer.pool.size, layer.pool.stride) > most:
+            raise BadInput(
+                f"layer {layer.name}: pooling windows and strides up to {most} are wanted, not {layer.pool.size} and "
+                f"{layer.pool.stride}; use smaller windows"
+            )
+        most = (1 << (MAP_BITS - 1)) - 1  # pixel positions are signed
+        if not layer.fc and max(*layer.in_shape[1:], *layer.sum_shape[1:]) > most:
+            raise BadInput(
+                f"layer {layer.name}: maps up to {most} pixels wide and high are wanted, not "
+                f"{layer.in_shape[1]}x{layer.in_shape[2]}; use smaller images"
+            )
         if layer.pool is not None and open_rows(layer) * layer.out_shape[2] > p.pool_entries:
             raise BadInput(
                 f"layer {layer.name}: {open_rows(layer)} rows of {layer.out_shape[2]} pooling windows open at once, "

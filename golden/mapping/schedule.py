@@ -195,14 +195,14 @@ class Scheduler:
         areas = _Ring(0, stream.count * stream.rows) if stream is not None else None
         self._emit(Op(window_of(layer, held.pitch, held.plane, p)))
         spilled = DramMap.of(layer.out_shape, Base.ABSOLUTE, self.scratch[index], p)
-        step = 0
+        area = -1
         for first, neurons in blocks(layer.out_shape[0], p):
             for number, slab in enumerate(plan.slabs):
                 rows = input_rows(layer, slab)
                 out = plan.output
                 if stage is not None:
-                    out = MapLayout(plan.target, step % stage.count * stage.rows * p.synapses, stage.pitch, stage.plane)
-                    step += 1
+                    area += slab.x == 0  # columns of the same rows share an area and are stored together
+                    out = MapLayout(plan.target, area % stage.count * stage.rows * p.synapses, stage.pitch, stage.plane)
                 for piece in plan.pieces:
                     if stream is not None and areas is not None:
                         row, missing = areas.place((number, piece.channel), stream.rows)
@@ -210,7 +210,7 @@ class Scheduler:
                         if missing:
                             self._map_transfers(False, held, dram, (piece.channel, piece.channels), rows)
                     self._compute(index, plan, (first, neurons), slab, piece, held, rows[0] if stream else 0, out)
-                if stage is not None:
+                if stage is not None and slab.x + slab.cols == layer.sum_shape[2]:
                     self._map_transfers(True, out, spilled, (first, neurons), (slab.out_y, slab.out_end))
 
     def _compute(

@@ -117,7 +117,7 @@ def test_sums_beyond_float64_stay_exact(fc: bool) -> None:
     fmt = NumberFormat(32, 16)
     generator = torch.Generator().manual_seed(3)
     module = nn.Linear(2 * 6 * 5, 3) if fc else nn.Conv2d(2, 3, (3, 4), padding=1, stride=2)
-    sequence = nn.Sequential(nn.Flatten(), module) if fc else nn.Sequential(module, nn.Flatten(), nn.Linear(27, 1))
+    sequence = nn.Sequential(nn.Flatten(), module) if fc else nn.Sequential(module, nn.Flatten(), nn.Linear(18, 1))
     layer = quantise_network(read(sequence, (2, 6, 5)), fmt).layers[0]
     weight = torch.randint(fmt.low, fmt.high, layer.weight.shape, generator=generator)
     layer = Layer(**{**{f: getattr(layer, f) for f in layer.__dataclass_fields__}, "weight": weight >> 6})
