@@ -69,7 +69,8 @@ def issues(kernel: Kernel, c: Compute, base: int) -> tuple[list[list[dict[str, A
                         rows[e] = (at % space + kernel.offset(line * n + e)) // n % (1 << i.row_bits)
                 steps.append({
                     "source": c.source, "bank": at % n, "row": at % space // n, "lanes": lanes, "rows": rows,
-                    "weights": k == pixels[0], "sb_row": (c.sb_row + line) % (1 << i.sb_row_bits), "sb_lanes": (1 << left) - 1,
+                    "weights": k == pixels[0], "sb_row": (c.sb_row + line) % (1 << i.sb_row_bits),
+                    "sb_lanes": (1 << left) - 1,
                     "active": (1 << c.neurons) - 1, "neurons": c.neurons, "index": (base + k - start) % p.accumulators,
                     "first": c.first and line == 0, "complete": c.finish and line == c.lines - 1,
                 })  # fmt: skip

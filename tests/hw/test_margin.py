@@ -113,7 +113,7 @@ def test_softmax_decision_and_its_cycles(p: TileParams) -> None:
     async def bench(ctx: Any) -> None:
         ctx.set(dut.softmax, 1)
         for k in range(60):
-            wide = 2 * p.fmt.frac + rng.choice((-6, -2, 0, 1, 3, p.accumulator_width - 2 * p.fmt.frac - 2))
+            wide = 2 * p.fmt.frac + rng.choice((-6, -2, 0, 1, 3, 5, 6, p.accumulator_width - 2 * p.fmt.frac - 2))
             scores = random_scores(rng, p, classes, wide)
             margin, total = softmax_sides(scores, p.fmt.frac)
             tipping = (margin << FRACTION) // total  # the largest threshold that is not above the margin

@@ -79,7 +79,7 @@ def test_sums_after_the_latency(p: TileParams) -> None:
 
         async def write(row: int, first: int, lanes: int) -> None:
             lines = [[word(rng, min(p.fmt.width, 24)) for _ in range(n)] for _ in range(per)]
-            enables = [k for k in range(first, min(first + per, p.neurons))]
+            enables = range(first, min(first + per, p.neurons))
             ctx.set(dut.sb_write, sum(1 << k for k in enables))
             ctx.set(dut.sb_row, row)
             ctx.set(dut.sb_lanes, lanes)

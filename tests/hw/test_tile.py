@@ -30,8 +30,8 @@ def test_one_layer_from_dram_to_dram() -> None:
             load_bias=1, bias_row=1, relu=0, scores=0, target=Buffer.NBOUT, to_cols=2, to_x_row=1, to_n_bank=1,
         ),
         Compute(
-            wait_dma=2, in_w=8, in_h=1, lines=1, last_lanes=4, neurons=4, tile=1, scores=1, target=Buffer.NBOUT, to_row=5,
-            to_n_bank=1,
+            wait_dma=2, in_w=8, in_h=1, lines=1, last_lanes=4, neurons=4, tile=1, scores=1, target=Buffer.NBOUT,
+            to_row=5, to_n_bank=1,
         ),
         Store(wait_written=2, buffer=Buffer.NBOUT, address=400, lines=2, last_words=4),
         Decide(0, 1),
@@ -111,9 +111,9 @@ def test_one_layer_from_dram_to_dram() -> None:
         }
         exact = {
             "instructions": len(program), "compute_cycles": 3, "multiply": 48, "lane_gated": 0, "accumulate": 12,
-            "activation": 12, "pool_update": 0, "sb_read": 16 + 16 + 4, "sb_write": 32, "nbin_read": 12, "nbin_write": 8,
-            "nbout_read": 8, "nbout_write": 12, "output": 12, "dram_read": reads, "dram_write": 2, "score_vector": 1,
-            "decision": 1, "cycles": cycles - 1,
+            "activation": 12, "pool_update": 0, "sb_read": 16 + 16 + 4, "sb_write": 32, "nbin_read": 12,
+            "nbin_write": 8, "nbout_read": 8, "nbout_write": 12, "output": 12, "dram_read": reads, "dram_write": 2,
+            "score_vector": 1, "decision": 1, "cycles": cycles - 1,
         }  # fmt: skip
         assert {name: counts[name] for name in exact} == exact
         assert writes == 2
