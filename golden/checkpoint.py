@@ -70,7 +70,11 @@ def load(path: Path) -> Checkpoint:
     path = Path(path)
     arrays = read_npz(path, "a checkpoint")
     metadata = _metadata(path, arrays.pop(METADATA, None))
-    weights = IncrementalNetwork(find_network(metadata["network"])(), metadata["fractions"])
+    full = find_network(metadata["network"])()
+    try:
+        weights = IncrementalNetwork(full, metadata["fractions"])
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
     wanted = _stored(weights)
     if missing := sorted(set(wanted) - set(arrays)):
         raise BadInput(f"{path}: a checkpoint of {metadata['network']} wants the arrays {', '.join(missing)} too")
@@ -79,10 +83,6 @@ def load(path: Path) -> Checkpoint:
     for name, target in wanted.items():
         _fill(path, name, target, arrays[name])
     weights.adopt(len(weights.fractions) - 1, weights.increment(len(weights.fractions) - 1))
-    increments = len(weights.fractions)
-    for name, count in (("float_accuracy", 0), ("thresholds_raw", 1), ("thresholds_softmax", 1)):
-        if len(metadata[name]) != increments - count:
-            raise BadInput(f"{path}: {name} wants {increments - count} values, not {len(metadata[name])}")
     return Checkpoint(
         metadata["network"],
         metadata["dataset"],
@@ -111,9 +111,21 @@ def _metadata(path: Path, stored: np.ndarray | None) -> dict[str, Any]:
     ]
     if fields:
         raise BadInput(f"{path}: {METADATA} want {', '.join(fields)} too")
-    if metadata["network"] not in NETWORKS:
+    if metadata["network"] not in list(NETWORKS):
         raise BadInput(f"{path}: network wants one of {', '.join(NETWORKS)}, not {metadata['network']!r}")
+    if not _numbers(metadata["fractions"]):
+        raise BadInput(f"{path}: fractions want a list of numbers, not {metadata['fractions']!r}")
+    if not isinstance(metadata["seed"], int):
+        raise BadInput(f"{path}: seed wants an integer, not {metadata['seed']!r}")
+    increments = len(metadata["fractions"])
+    for name, count in (("float_accuracy", 0), ("thresholds_raw", 1), ("thresholds_softmax", 1)):
+        if not _numbers(metadata[name]) or len(metadata[name]) != increments - count:
+            raise BadInput(f"{path}: {name} want {increments - count} numbers, not {metadata[name]!r}")
     return metadata
+
+
+def _numbers(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, int | float) for value in values)
 
 
 def _fill(path: Path, name: str, target: Tensor, stored: np.ndarray) -> None:

@@ -31,7 +31,7 @@ def test_the_committed_images_are_mnist_s_first_thousand() -> None:
 
 
 def test_a_subset_reads_back(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", **parts())
+    np.savez(tmp_path / "a.npz", allow_pickle=False, **parts())
     first = data.load_subset(tmp_path / "a.npz")
     data.save_subset(tmp_path / "b.npz", first.part(slice(1, 3)), "by hand")
     second = data.load_subset(tmp_path / "b.npz")
@@ -48,7 +48,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 3, 50, -1, -50])
 def test_a_truncated_file_is_refused(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "a.npz"
-    np.savez_compressed(path, **parts())
+    np.savez_compressed(path, allow_pickle=False, **parts())
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(
         BadInput, match=r"a file of images \(.npz\) is wanted whole, this file is truncated or corrupt$"
@@ -69,6 +69,6 @@ def test_a_truncated_file_is_refused(tmp_path: Path, kept: int) -> None:
 )
 def test_wrong_arrays_are_refused(tmp_path: Path, changes: dict[str, np.ndarray | None], message: str) -> None:
     arrays = {name: value for name, value in {**parts(), **changes}.items() if value is not None}
-    np.savez(tmp_path / "a.npz", **arrays)
+    np.savez(tmp_path / "a.npz", allow_pickle=False, **arrays)
     with pytest.raises(BadInput, match=message):
         data.load_subset(tmp_path / "a.npz")

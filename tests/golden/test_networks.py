@@ -1,5 +1,7 @@
 """Networks of T16 Table 3 and channel gating as a prefix."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -25,11 +27,19 @@ LAYERS = {
 }
 
 
+def weights(network: nn.Sequential) -> list[torch.Tensor]:
+    return [layer.weight for _, layer in weight_layers(network)]
+
+
+def biases(network: nn.Sequential) -> list[torch.Tensor]:
+    return [layer.bias for _, layer in weight_layers(network) if layer.bias is not None]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_sizes_are_those_of_the_paper(name: str) -> None:
     network = find_network(name)()
-    assert [layer.weight.numel() for _, layer in weight_layers(network)] == [weights for _, weights in LAYERS[name]]
-    assert macs(network, INPUT_SHAPES[name]) == sum(pixels * weights for pixels, weights in LAYERS[name])
+    assert [values.numel() for values in weights(network)] == [count for _, count in LAYERS[name]]
+    assert macs(network, INPUT_SHAPES[name]) == sum(pixels * count for pixels, count in LAYERS[name])
     assert network(torch.zeros(2, *INPUT_SHAPES[name])).shape == (2, 10)
 
 
@@ -90,11 +100,11 @@ def test_a_narrow_network_keeps_stride_padding_and_no_bias() -> None:
         nn.Conv2d(2, 8, 3, stride=2, padding=1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(32, 5)
     )
     small = narrow(whole, 0.5)
-    first, last = small[0], small[3]
+    first = small[0]
     assert isinstance(first, nn.Conv2d)
     assert (first.stride, first.padding, first.bias) == ((2, 2), (1, 1), None)
-    assert torch.equal(first.weight, whole[0].weight[:4])
-    assert torch.equal(last.weight, whole[3].weight[:, :16])
+    assert torch.equal(weights(small)[0], weights(whole)[0][:4])
+    assert torch.equal(weights(small)[1], weights(whole)[1][:, :16])
 
 
 def test_increments_are_prefixes_of_one_set_and_have_their_own_classifier() -> None:
@@ -103,34 +113,35 @@ def test_increments_are_prefixes_of_one_set_and_have_their_own_classifier() -> N
         for index, head in enumerate(network.classifiers):
             assert isinstance(head, nn.Linear)
             head.bias.fill_(index)
-    small, middle, whole = (network.increment(index) for index in range(3))
-    for few, more in ((small, middle), (middle, whole)):
-        for (_, a), (_, b) in zip(weight_layers(few)[:-1], weight_layers(more)[:-1], strict=True):
-            assert torch.equal(a.weight, b.weight[: a.weight.shape[0], : a.weight.shape[1]])
-            assert torch.equal(a.bias, b.bias[: len(a.bias)])
-    assert [part[-1].bias.unique().tolist() for part in (small, middle, whole)] == [[0.0], [1.0], [2.0]]
+    increments = [network.increment(index) for index in range(3)]
+    for few, more in pairwise(increments):
+        for a, b in zip(weights(few)[:-1], weights(more)[:-1], strict=True):
+            assert torch.equal(a, b[: a.shape[0], : a.shape[1]])
+        for a, b in zip(biases(few)[:-1], biases(more)[:-1], strict=True):
+            assert torch.equal(a, b[: len(a)])
+    assert [biases(part)[-1].unique().tolist() for part in increments] == [[0.0], [1.0], [2.0]]
 
 
 def test_an_increment_is_a_copy() -> None:
     network = IncrementalNetwork(find_network("lenet")(), (0.1, 1.0))
-    before = network.full[0].weight.clone()
+    before = weights(network.full)[0].clone()
     with torch.no_grad():
-        network.increment(0)[0].weight.zero_()
-    assert torch.equal(network.full[0].weight, before)
+        weights(network.increment(0))[0].zero_()
+    assert torch.equal(weights(network.full)[0], before)
 
 
 def test_adopt_stores_what_increment_gives_back() -> None:
     torch.manual_seed(4)
     network = IncrementalNetwork(find_network("lenet")(), (0.1, 1.0))
-    outside = network.full[3].weight[5:].clone()
+    outside = weights(network.full)[1][5:].clone()
     for index in range(2):
         trained = narrow(find_network("lenet")(), network.fractions[index])
         network.adopt(index, trained)
         for stored, wanted in zip(network.increment(index).parameters(), trained.parameters(), strict=True):
             assert torch.equal(stored, wanted)
         if index == 0:
-            assert torch.equal(network.full[3].weight[5:], outside)
-    assert torch.equal(network.full[-1].weight, network.classifiers[1].weight)
+            assert torch.equal(weights(network.full)[1][5:], outside)
+    assert torch.equal(weights(network.full)[-1], network.classifiers[1].get_parameter("weight"))
 
 
 def test_an_unknown_network_is_refused() -> None:
