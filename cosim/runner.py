@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -171,15 +172,25 @@ def build(
     if not folder.exists():
         with _lock(folder.with_suffix(".lock")):
             if not folder.exists():  # another process may have built it meanwhile
-                _build_in(folder, tools, flags, control, files, jobs)
+                runtime = folder.parent / f"runtime-{_key({'saif': trace_saif, 'versions': versions}, [])}"
+                _build_in(folder, runtime, tools, flags, control, files, jobs)
                 reused = False
     return Build(folder, top, key, clock_ps, trace_saif, tools.summary, time.monotonic() - start, reused)
 
 
 def _build_in(
-    folder: Path, tools: Toolchain, flags: Sequence[str], control: str, files: Sequence[Path], jobs: int
+    folder: Path,
+    runtime: Path,
+    tools: Toolchain,
+    flags: Sequence[str],
+    control: str,
+    files: Sequence[Path],
+    jobs: int,
 ) -> None:
-    """Build beside ``folder`` and move the whole there; what stays of a failure is the log."""
+    """Build beside ``folder`` and move the whole there; what stays of a failure is the log.
+
+    ``runtime`` keeps the objects of Verilator's own library, which are the same for every design and take 11 s.
+    """
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -189,11 +200,27 @@ def _build_in(
     # the verilator command is a perl script; its first line may name a perl that is not there
     verilator: list[str | Path] = [tools.perl, tools.verilator, *flags, "-Mdir", partial]
     _logged([*verilator, WAIVERS, public, *files, MAIN], log, tools.environment, "verilator")
+    if runtime.is_dir():
+        for kept in runtime.iterdir():
+            shutil.copy(kept, partial)  # newer than its source: make takes it as it is
     make: list[str | Path] = [tools.make, "-C", partial, "-f", "Vtop.mk", f"-j{jobs}", *tools.make_variables]
     _logged(make, log, tools.environment, "compiling the simulation")
+    _keep_runtime(partial, runtime)
     for left_over in (*partial.glob("*.o"), *partial.glob("*.gch"), *partial.glob("*.a")):
         left_over.unlink()
     partial.rename(folder)
+
+
+def _keep_runtime(partial: Path, runtime: Path) -> None:
+    if runtime.is_dir():
+        return
+    with tempfile.TemporaryDirectory(dir=runtime.parent) as scratch:
+        whole = Path(scratch) / "runtime"
+        whole.mkdir()
+        for compiled in partial.glob("verilated*.o"):
+            shutil.copy(compiled, whole)
+        with contextlib.suppress(OSError):  # another build was first
+            whole.rename(runtime)
 
 
 def run(
