@@ -13,7 +13,20 @@ from numpy.typing import NDArray
 
 from hw.errors import BadInput
 from hw.events import WORK
-from hw.instructions import RECIPROCAL_BITS, Base, Buffer, Compute, Decide, End, Entry, Load, Pool, Store, Window
+from hw.instructions import (
+    RECIPROCAL_BITS,
+    Base,
+    Buffer,
+    Compute,
+    Decide,
+    End,
+    Entry,
+    Instruction,
+    Load,
+    Pool,
+    Store,
+    Window,
+)
 from hw.isa import isa
 from hw.params import TileParams
 
@@ -100,13 +113,14 @@ class Interpreter:
             address, length = following
             escalations -= 1
 
-    def _fetch(self, beat: int, count: int) -> list[object]:
+    def _fetch(self, beat: int, count: int) -> list[Instruction]:
         beats, size = self.isa.instruction_beats, self.isa.instruction_bytes
         self.out.counts["dram_read"] += beats * count
         raw = self.dram.beats(beat, beats * count)
         return [self.isa.decode(raw[i * size : (i + 1) * size]) for i in range(count)]
 
-    def _segment(self, address: int, length: int, escalations: int) -> tuple[int, int] | None:
+    def _clear(self) -> None:
+        """Buffers hold nothing at the start of a segment."""
         p, n = self.p, self.p.synapses
         self.buffers = [np.zeros((rows, n), dtype=np.int64) for rows in p.buffer_rows]
         self.buffer_known = [np.zeros((rows, n), dtype=bool) for rows in p.buffer_rows]
@@ -114,6 +128,10 @@ class Interpreter:
         self.sb_known = np.zeros((p.sb_rows, p.neurons, n), dtype=bool)
         self.sums: list[Ints] = []
         self.out.scores.append([])
+
+    def _segment(self, address: int, length: int, escalations: int) -> tuple[int, int] | None:
+        """Run a segment; the next one's address and length when it escalates."""
+        self._clear()
         for instruction in self._fetch(address, length):
             self.out.counts["instructions"] += 1
             if isinstance(instruction, Load | Store):

@@ -89,7 +89,8 @@ class _Constants:
 
     def add(self, lines: np.ndarray) -> int:
         at = len(self.raw) // self.p.dram_beat_bytes
-        self.raw += pack_lines(lines, self.p)
+        if lines.size:  # a network of one layer has no hidden biases
+            self.raw += pack_lines(lines, self.p)
         return at
 
 
@@ -199,6 +200,12 @@ class _Mapper:
         image_at = scratch_at + scratch_beats
         channels, height, width = self.nets[0].input_shape
         image_beats = channels * height * run_beats(width, p)
+        result_beats = run_beats(self.nets[0].classes, p)
+        if image_at + image_beats + result_beats > p.dram_beats:
+            raise BadInput(
+                f"program, weights and maps want {(image_at + image_beats + result_beats) * p.dram_beat_bytes} bytes "
+                f"of DRAM, but {p.name} has {p.dram_bytes}; use a smaller network"
+            )
         base = {Region.CONSTANTS: constants_at, Region.SCRATCH: scratch_at}
         segments = []
         for number, ops in enumerate(sequences):
@@ -213,12 +220,6 @@ class _Mapper:
             segments.append((*code[:-1], Decide(number, int(last), *following), code[-1], End()))
         entry = Entry(tuple(addresses), tuple(lengths))
         program = b"".join(self.isa.encode(item) for item in (entry, *(i for code in segments for i in code)))
-        result_beats = run_beats(self.nets[0].classes, p)
-        if image_at + image_beats + result_beats > p.dram_beats:
-            raise BadInput(
-                f"program, weights and maps want {(image_at + image_beats + result_beats) * p.dram_beat_bytes} bytes "
-                f"of DRAM, but {p.name} has {p.dram_bytes}; use a smaller network"
-            )
         return Mapped(
             params=p, networks=self.nets, image=program + bytes(constants.raw), program_address=0,
             segment_addresses=tuple(addresses), scratch_address=scratch_at, scratch_beats=scratch_beats,

@@ -129,6 +129,15 @@ def test_lenet_streams_its_second_layer_on_paper32() -> None:
     assert len(mapped.image) < 4 * words * 1.1
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_single_layer_is_a_network(name: str) -> None:
+    torch.manual_seed(0)
+    p = preset(name)
+    mapped = _map(nn.Sequential(nn.Flatten(), nn.Linear(30, 20)), (2, 3, 5), p)
+    verify(mapped)
+    assert check_runs(mapped, images(1, (2, 3, 5), p), ((0, 0),)) == 20
+
+
 def test_mapping_is_reproducible() -> None:
     p = preset("odd")
     nets, _ = random_case(3, p)
