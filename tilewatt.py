@@ -197,6 +197,8 @@ def report(
     trained = checkpoints.load(checkpoint or Path("checkpoints") / f"{network}-{dataset}.npz")
     subset = images or Path("checkpoints") / f"{trained.dataset}-test-1000.npz"
     shown = data_sets.load(trained.dataset, "test", data) if data else data_sets.load_subset(subset)
+    if count > len(shown):
+        raise BadInput(f"--count wants at most the {len(shown)} images of {shown.source}, not {count}")
     folder = out or Path("build/report") / trained.network
     line = f"tilewatt report --network {trained.network} --preset {preset} --count {count} --seed {seed}"
 

@@ -48,6 +48,18 @@ class Request:
         if self.score not in (None, "raw", "softmax"):
             raise BadInput(f"score wants raw or softmax, not {self.score!r}")
 
+    def registers(self, checkpoint: Checkpoint, params: TileParams) -> tuple[tuple[float, ...], list[int]]:
+        """Thresholds of the opportunistic run in their own units, and as register values."""
+        chosen = self.thresholds
+        if chosen is None:
+            chosen = checkpoint.thresholds_softmax if self.score == "softmax" else checkpoint.thresholds_raw
+        wanted = len(checkpoint.fractions) - 1
+        if len(chosen) != wanted:
+            raise BadInput(f"{wanted} thresholds are wanted, one per increment but the last, not {len(chosen)}")
+        if self.score == "softmax":
+            return tuple(chosen), [margin.softmax_threshold(value) for value in chosen]
+        return tuple(chosen), [margin.raw_threshold(value, params.fmt) for value in chosen]
+
 
 class Measurement:
     """One network, one set of images, one tile: the common part of all runs."""
@@ -55,7 +67,6 @@ class Measurement:
     def __init__(
         self, checkpoint: Checkpoint, images: ImageSet, params: TileParams, folder: Path, seed: int, jobs: int
     ) -> None:
-        check_images(checkpoint, images)
         self.checkpoint, self.images, self.params = checkpoint, images, params
         self.folder, self.seed, self.jobs = folder, seed, jobs
         self.networks = integer_networks(checkpoint, params.fmt)
@@ -64,19 +75,6 @@ class Measurement:
         self.inputs = codes(images, params.fmt)
         beats = self.mapped.image_address + len(images) * (self.mapped.image_beats + self.mapped.result_beats)
         self.build: Build = tile_build(params, max(MEMORY_BEATS, beats))
-
-    def thresholds(self, request: Request) -> tuple[tuple[float, ...], list[int]]:
-        """Thresholds of the opportunistic run in their own units, and as register values."""
-        chosen = request.thresholds
-        if chosen is None:
-            own = self.checkpoint
-            chosen = own.thresholds_softmax if request.score == "softmax" else own.thresholds_raw
-        wanted = len(self.checkpoint.fractions) - 1
-        if len(chosen) != wanted:
-            raise BadInput(f"{wanted} thresholds are wanted, one per increment but the last, not {len(chosen)}")
-        if request.score == "softmax":
-            return tuple(chosen), [margin.softmax_threshold(value) for value in chosen]
-        return tuple(chosen), [margin.raw_threshold(value, self.params.fmt) for value in chosen]
 
     def run_increment(self, increment: int) -> tuple[dict[str, Any], Outcome]:
         """All images on one increment."""
@@ -92,7 +90,7 @@ class Measurement:
 
     def run_opportunistic(self, request: Request) -> tuple[dict[str, Any], Outcome]:
         """All images from the smallest increment on, escalating by the margin rule (T16 Algorithm 3)."""
-        real, registers = self.thresholds(request)
+        real, registers = request.registers(self.checkpoint, self.params)
         softmax = request.score == "softmax"
         job = prepare(self.mapped, self.inputs, thresholds=registers, softmax=softmax)
         outcome = self._simulate(job, f"opportunistic, {request.score} score", f"opportunistic-{request.score}")
@@ -143,6 +141,9 @@ def measure(
     command: str,
 ) -> Path:
     """Simulate and write ``folder``/measurement.{json,npz}; CosimFailed or CheckFailed when RTL differs from golden."""
+    check_images(checkpoint, images)
+    if request.score is not None:  # bad thresholds are refused before anything is built
+        request.registers(checkpoint, params)
     common = Measurement(checkpoint, images, params, folder, seed, jobs)
     done = [common.run_increment(increment) for increment in request.increments]
     if request.score is not None:
