@@ -35,6 +35,7 @@ def train(
     fractions: Sequence[float] = (0.1, 0.2, 1.0),
     seed: int = 1,
     recipe: Recipe | None = None,
+    threads: int = 1,
     command: str = "",
 ) -> dict[str, object]:
     """Train ``network`` increment by increment on a data set of folder ``root``; write the checkpoint ``out``.
@@ -42,21 +43,27 @@ def train(
     Beside it lie ``<out>.log`` and, while the training is under way, ``<out>.state``: the same call goes on from there.
     Returns the paths, the seed, the accuracies on the test set per increment (percent) and the thresholds. Thresholds
     are chosen on images held out of the training set; the test set is only scored when all else is done.
+    threads: torch's; the bits that come out depend on their number.
     """
     started = time.monotonic()
     find_network(network)
+    if out.suffix != ".npz":
+        raise BadInput(f"a checkpoint wants a file name that ends in .npz, not {out}")
+    if threads < 1:
+        raise BadInput(f"threads want a number of at least 1, not {threads}")
     whole, test = (data.load(dataset, part, root) for part in data.SPLITS)
     for images in (whole, test):
         if images.shape != INPUT_SHAPES[network]:
             raise BadInput(f"{network} wants images of {INPUT_SHAPES[network]} (C,H,W), {dataset} has {images.shape}")
     recipe = recipe or RECIPES[dataset]
     images, held_out = split(whole, recipe.validation, seed)
+    torch.set_num_threads(threads)
     state_path, log_path = out.with_suffix(".state"), out.with_suffix(".log")
     chain = Chain(network, fractions, recipe, seed, images, held_out, state_path, log_path)
     versions = {"python": sys.version.split()[0], "torch": torch.__version__, "numpy": np.__version__}
     chain.log(f"command: {command}")
     begun = "resumed" if chain.resumed else "started"
-    chain.log(f"{begun}: seed {seed}, threads {torch.get_num_threads()}, {versions}")
+    chain.log(f"{begun}: seed {seed}, threads {threads}, {versions}")
     chain.log(f"recipe: {dataclasses.asdict(recipe)}")
     chain.run()
     results = measure(chain, test)
@@ -72,7 +79,7 @@ def train(
             "validation_images": len(held_out),
             "test_images": len(test),
             "recipe": dataclasses.asdict(recipe),
-            "threads": torch.get_num_threads(),
+            "threads": threads,
             "versions": versions,
             "data_sha256": {"train": digest(whole), "test": digest(test)},
         },

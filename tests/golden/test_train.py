@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from golden import checkpoint
-from golden.cli_train import data_root, parse_fractions, run_data, run_train
 from golden.data import ImageSet
 from golden.networks import IncrementalNetwork, narrow
 from golden.train import split, train
@@ -294,42 +293,19 @@ def test_the_largest_value_looks_behind_the_relu() -> None:
     assert fit.largest_value(network, torch.full((1, 1, 1, 1), 128, dtype=torch.uint8)) == 3.0
 
 
-def test_run_train_writes_its_command_out_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RECIPES, "mnist", RECIPE)
-    monkeypatch.setenv("TILEWATT_DATA", str(write_mnist(tmp_path / "data")))
+def test_bad_options_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     out = tmp_path / "a.npz"
-    threads = torch.get_num_threads()
-    results = run_train("lenet", epochs=1, seed=2, out=out)
-    wanted = "tilewatt train --network lenet --dataset mnist --fractions 0.1,0.2,1 --seed 2 --epochs 1 --threads 1"
-    assert checkpoint.load(out).command == f"{wanted} --out {out}"
-    assert results["fractions"] == [0.1, 0.2, 1.0]
-    assert torch.get_num_threads() == threads
-
-
-def test_run_train_refuses_bad_options(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"^fractions want numbers with commas between, like 0.1,0.2,1, not 'half'$"):
-        parse_fractions("half")
     with pytest.raises(BadInput, match=r"^network wants one of lenet, convnet, alexnet, not 'resnet'$"):
-        run_train("resnet")
+        train("mnist", tmp_path, out, network="resnet")
     with pytest.raises(BadInput, match=r"^data set wants one of mnist, fashion-mnist, cifar10, svhn, not 'letters'$"):
-        run_train("lenet", "letters")
+        train("letters", tmp_path, out)
     with pytest.raises(BadInput, match=r"^threads want a number of at least 1, not 0$"):
-        run_train("lenet", threads=0)
-    with pytest.raises(BadInput, match=r"^--out wants a file name that ends in .npz, not weights.pt$"):
-        run_train("lenet", out=Path("weights.pt"))
+        train("mnist", tmp_path, out, threads=0)
+    with pytest.raises(BadInput, match=r"^a checkpoint wants a file name that ends in .npz, not weights.pt$"):
+        train("mnist", tmp_path, Path("weights.pt"))
     with pytest.raises(BadInput, match=r"^mnist train images: none of train-images-idx3-ubyte, .*; run `make data`"):
-        run_train("lenet", data=tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_data_folder_comes_from_the_option_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TILEWATT_DATA", "there")
-    assert data_root(Path("here")) == Path("here")
-    assert data_root(None) == Path("there")
-    monkeypatch.delenv("TILEWATT_DATA")
-    assert data_root(None) == Path("data")
-
-
-def test_run_data_refuses_what_no_registry_holds(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"^data set to fetch wants one of mnist, fashion-mnist, not 'cifar10'$"):
-        run_data(tmp_path, "cifar10")
+        train("mnist", tmp_path, out)
+    write_mnist(tmp_path / "data")
+    with pytest.raises(BadInput, match=r"^fractions want growing numbers above 0 that end at 1"):
+        train("mnist", tmp_path / "data", out, fractions=(1.0, 0.5), recipe=RECIPE)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
