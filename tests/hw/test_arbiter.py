@@ -74,17 +74,19 @@ def test_one_access_a_cycle_and_all_land(p: TileParams) -> None:
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_dram_requests_and_answers(p: TileParams) -> None:
-    """Fetch goes first; reads stay within ``dram_outstanding``; every answer reaches its asker in order."""
+    """Fetch goes first; reads stay within ``dram_outstanding``; a waiting request does not change; answers in order."""
     rng, dut = random.Random(101), DramArbiter(isa(p))
     port = dut.port
 
     async def bench(ctx: Any) -> None:
-        flying: deque[str] = deque()
-        taken, most, full_writes = {"fetch": 0, "dma": 0, "write": 0}, 0, 0
-        for cycle in range(600):
+        waiting: tuple[str, int, int, int] | None = None  # in the register: asker, address, beat, mask
+        asked: deque[str] = deque()  # accepted reads without an answer
+        flying = most = full_writes = 0  # those of them that the DRAM has taken
+        taken = {"fetch": 0, "dma": 0, "write": 0}
+        for cycle in range(800):
             busy = cycle // 100 % 2 == 1  # every other hundred cycles few answers come: the port fills up
             fetch, dma, write = rng.random() < 0.5, rng.random() < 0.7, rng.random() < 0.4
-            ready, respond = rng.random() < 0.7, bool(flying) and rng.random() < (0.05 if busy else 0.9)
+            ready, respond = rng.random() < 0.7, flying > 0 and rng.random() < (0.05 if busy else 0.9)
             addresses = {"fetch": rng.randrange(p.dram_beats), "dma": rng.randrange(p.dram_beats)}
             beat, mask = rng.getrandbits(p.beat_bits), rng.getrandbits(p.lines_per_beat)
             for name, value in (
@@ -94,28 +96,51 @@ def test_dram_requests_and_answers(p: TileParams) -> None:
                 ctx.set(getattr(dut, name), value)
             ctx.set(port.req_ready, ready)
             ctx.set(port.rsp_valid, respond)
-            room = len(flying) < p.dram_outstanding
-            goes = "fetch" if fetch and room else "write" if dma and write else "dma" if dma and room else None
-            assert ctx.get(port.req_valid) == (goes is not None)
-            assert ctx.get(dut.fetch_ready) == (goes == "fetch" and ready)
-            if dma:
-                assert ctx.get(dut.dma_ready) == (goes in ("dma", "write") and ready)
+            # what waits stands at the port, whatever is asked meanwhile
+            assert ctx.get(port.req_valid) == (waiting is not None) == (not ctx.get(dut.empty))
+            if waiting:
+                asker, address, data, lines = waiting
+                assert (ctx.get(port.req_write), ctx.get(port.req_address)) == (asker == "write", address)
+                if asker == "write":
+                    assert (ctx.get(port.req_data), ctx.get(port.req_mask)) == (data, lines)
+            # who goes next
+            free, room = waiting is None or ready, len(asked) < p.dram_outstanding
+            goes = None
+            if free:
+                goes = "fetch" if fetch and room else "write" if dma and write else "dma" if dma and room else None
+            assert (ctx.get(dut.fetch_ready), ctx.get(dut.dma_ready)) == (goes == "fetch", goes in ("dma", "write"))
+            full_writes += goes == "write" and not room
+            answered = asked.popleft() if respond else None
+            assert (ctx.get(dut.fetch_rsp), ctx.get(dut.dma_rsp)) == (answered == "fetch", answered == "dma")
+            flying += (waiting is not None and ready and waiting[0] != "write") - respond
+            if free:
+                waiting = (goes, addresses["fetch" if goes == "fetch" else "dma"], beat, mask) if goes else None
             if goes:
-                assert ctx.get(port.req_write) == (goes == "write")
-                assert ctx.get(port.req_address) == addresses["fetch" if goes == "fetch" else "dma"]
-            if goes == "write":
-                assert (ctx.get(port.req_data), ctx.get(port.req_mask)) == (beat, mask)
-                full_writes += not room
-            asker = flying.popleft() if respond else None
-            assert (ctx.get(dut.fetch_rsp), ctx.get(dut.dma_rsp)) == (asker == "fetch", asker == "dma")
-            if goes and ready:
                 taken[goes] += 1
                 if goes != "write":
-                    flying.append(goes)
-            most = max(most, len(flying))
+                    asked.append(goes)
+            most = max(most, len(asked))
             await ctx.tick()
         assert most == p.dram_outstanding
         assert full_writes > 0
         assert min(taken.values()) > 10
+
+    simulate(dut, bench)
+
+
+def test_a_request_a_cycle() -> None:
+    """With a ready DRAM each request is at the port one cycle after it was taken, and one is taken every cycle."""
+    p = preset("small")
+    dut = DramArbiter(isa(p))
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.port.req_ready, 1)
+        ctx.set(dut.dma_valid, 1)
+        ctx.set(dut.dma_write, 1)
+        for k in range(20):
+            ctx.set(dut.dma_address, 100 + k)
+            assert ctx.get(dut.dma_ready)
+            await ctx.tick()
+            assert (ctx.get(dut.port.req_valid), ctx.get(dut.port.req_address)) == (1, 100 + k)
 
     simulate(dut, bench)

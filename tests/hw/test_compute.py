@@ -22,7 +22,7 @@ def random_chain(rng: random.Random, kernel: Kernel) -> list[Compute]:
     i, p = kernel.i, kernel.i.params
     n, rows = p.synapses, 1 << i.row_bits
 
-    def pair(name: str) -> dict[str, int]:
+    def pair(name: str) -> dict[str, Any]:
         return {f"{name}row": rng.randrange(rows), f"{name}bank": rng.randrange(n)}
 
     parts = rng.choice((1, 1, 2, 3))
@@ -103,7 +103,7 @@ def program(rng: random.Random, i: Isa, chains: int) -> list[Window | Work]:
             kernel = Kernel(rng, i)
             items.append(kernel.window())
         for c in random_chain(rng, kernel):
-            waits = {"wait_dma": rng.choice((0, 6 * number)), "wait_read": number, "wait_written": 0}
+            waits: dict[str, Any] = {"wait_dma": rng.choice((0, 6 * number)), "wait_read": number, "wait_written": 0}
             if number and rng.random() < 0.3 and c.first:
                 waits["wait_written"] = number
             items.append((kernel, replace(c, **waits)))
@@ -116,7 +116,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
     i, rng, dut = isa(p), random.Random(140), ComputeEngine(isa(p))
     items = program(rng, i, 16)
     computes = [item for item in items if isinstance(item, tuple)]
-    kinds: Counter[Cycle] = Counter()
+    kinds: Counter[Any] = Counter()
 
     async def bench(ctx: Any) -> None:
         todo: deque[Any] = deque(items)
@@ -129,7 +129,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
         for cycle in range(8000):
             calm = cycle // 150 % 2 == 0
             offered = bool(todo) and (running is not None or bias or rng.random() < (0.95 if calm else 0.3))
-            head = todo[0] if offered else None
+            head: Any = todo[0] if offered else None
             is_window = isinstance(head, Window)
             ctx.set(dut.head_valid, offered)
             ctx.set(dut.head_is_window, is_window)

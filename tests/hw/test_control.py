@@ -12,14 +12,13 @@ from hw.params import TileParams, preset
 from tests.hw.sim import SHAPES, simulate
 
 PROGRAM = 40
+Segments = dict[int, list[Instruction]]
 
 
 class Rig:
     """Plays fetch, queues and margin controller around a Control; keeps a log of what it does."""
 
-    def __init__(
-        self, p: TileParams, segments: dict[int, list[Instruction]], seed: int = 130, stalls: float = 0.4
-    ) -> None:
+    def __init__(self, p: TileParams, segments: Segments, seed: int = 130, stalls: float = 0.4) -> None:
         self.i: Isa = isa(p)
         self.p, self.segments, self.rng, self.stalls = p, segments, random.Random(seed), stalls
         self.dut = Control(self.i)
@@ -112,7 +111,7 @@ class Rig:
         raise AssertionError("the image never ended")
 
 
-def ladder(p: TileParams) -> tuple[dict[int, list[Instruction]], list[list[Instruction]]]:
+def ladder(p: TileParams) -> tuple[Segments, list[list[Instruction]]]:
     """A program of all increments: each works, decides, and goes on to an End that only the stopped one reaches."""
     n, i = p.increments, isa(p)
     synapses = (0,) * p.synapses
@@ -120,7 +119,7 @@ def ladder(p: TileParams) -> tuple[dict[int, list[Instruction]], list[list[Instr
     work: list[list[Instruction]] = [[Load(row=k), window, Compute(row=k + 1), Store(row=k + 2)] for k in range(n)]
     rest: list[Instruction] = [Compute(row=7), End()]
     length = len(work[0]) + 1 + len(rest)
-    segments: dict[int, list[Instruction]] = {}
+    segments: Segments = {}
     for k in range(n):
         decide = Decide(k, int(k == n - 1), 1000 + (k + 1 if k < n - 1 else 0), length)
         segments[1000 + k] = [*work[k], decide, *rest]
@@ -176,7 +175,7 @@ def test_every_stop_under_every_capacity(name: str) -> None:
 
 def test_an_instruction_a_cycle_while_queues_have_room() -> None:
     p = preset("small")
-    segments = {PROGRAM: [Entry((500,), (41,))], 500: [*[Load(row=k) for k in range(40)], End()]}
+    segments: Segments = {PROGRAM: [Entry((500,), (41,))], 500: [*[Load(row=k) for k in range(40)], End()]}
     rig = Rig(p, segments, stalls=0.0)
 
     async def bench(ctx: Any) -> None:
@@ -190,7 +189,7 @@ def test_an_instruction_a_cycle_while_queues_have_room() -> None:
 
 def test_decide_and_end_wait_until_all_is_still() -> None:
     p = preset("small")
-    segments = {PROGRAM: [Entry((500,), (2,))], 500: [Decide(0, 1), End()]}
+    segments: Segments = {PROGRAM: [Entry((500,), (2,))], 500: [Decide(0, 1), End()]}
     rig = Rig(p, segments, stalls=0.0)
 
     async def bench(ctx: Any) -> None:
@@ -223,7 +222,7 @@ def test_decide_and_end_wait_until_all_is_still() -> None:
 def test_an_unknown_instruction_is_a_fault_that_stays(code: int) -> None:
     """In a segment: no unit gets it, the machine stops there, the fault stays. An Entry belongs at the front only."""
     p = preset("small")
-    segments = {PROGRAM: [Entry((500,), (2,))], 500: [Load(), End()]}
+    segments: Segments = {PROGRAM: [Entry((500,), (2,))], 500: [Load(), End()]}
     rig = Rig(p, segments, stalls=0.0)
 
     async def bench(ctx: Any) -> None:

@@ -117,7 +117,7 @@ def test_a_head_waits_for_its_counts(wait: str) -> None:
             assert ctx.get(dut.head_ready)
             await ctx.tick()
         wanted = 1 if wait == "wait_dma" else 3
-        ctx.set(dut.head, {"store": 0, "fields": plain(i, Load(**{wait: wanted}))})
+        ctx.set(dut.head, {"store": 0, "fields": plain(i, replace_waits(Load(), **{wait: wanted}))})
         ctx.set(dut.head_valid, 1)
         counter = {"wait_read": dut.read_done, "wait_written": dut.written}.get(wait)
         for reached in range(wanted + 1):
@@ -161,7 +161,7 @@ def test_requester_asks_beat_by_beat(p: TileParams) -> None:
             ctx.set(dut.head_valid, 0)
             origin = {Base.ABSOLUTE: 0, Base.IMAGE: 1000, Base.RESULT: 2000}[base] + 7
             expected = [origin + run * stride + beat for run in range(runs) for beat in range(-(-lines // per))]
-            asked = []
+            asked: list[int] = []
             for _ in range(60):
                 room, ready = rng.random() < 0.6, rng.random() < 0.6
                 ctx.set(dut.read_room, room)

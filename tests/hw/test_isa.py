@@ -131,7 +131,7 @@ def test_a_code_without_a_meaning_is_refused(opcode: Opcode, field: str, code: i
 
 def test_kinds_are_complete_and_isas_are_cached() -> None:
     assert {Entry, Load, Store, Window, Compute, Decide, End} == set(KINDS.values())
-    assert all(KINDS[opcode].opcode == opcode for opcode in Opcode)
+    assert all(vars(KINDS[opcode])["opcode"] == opcode for opcode in Opcode)
     assert isa(preset("odd")) is isa(preset("odd"))
     assert isa(preset("odd")).params is preset("odd")
 

@@ -29,7 +29,16 @@ def random_work(rng: random.Random, p: TileParams, row_bits: int) -> Compute:
         shape = Compute(cols=rng.randint(1, 4), rows=rng.randint(1, 3))
     else:
         shape = geometry(p, size, stride, out_w, out_h, kind)
-    names = ("neurons", "to_cols", "to_row", "to_bank", "to_x_row", "to_x_bank", "to_y_row", "to_y_bank")
+    names: tuple[str, ...] = (
+        "neurons",
+        "to_cols",
+        "to_row",
+        "to_bank",
+        "to_x_row",
+        "to_x_bank",
+        "to_y_row",
+        "to_y_bank",
+    )
     names += ("to_n_row", "to_n_bank")
     c = replace(
         shape, **{name: getattr(layout, name) for name in names}, target=rng.choice((Buffer.NBIN, Buffer.NBOUT))

@@ -5,7 +5,7 @@ from typing import Any
 
 from hw.events import COUNTER_BITS, event_names
 from hw.host import HostRegister
-from hw.isa import Buffer, Compute, Decide, End, Entry, Load, Store, Window, isa
+from hw.isa import Buffer, Compute, Decide, End, Entry, Instruction, Load, Store, Window, isa
 from hw.params import preset
 from hw.tile import Tile
 from tests.hw.dma_model import beat_words
@@ -21,7 +21,7 @@ def test_one_layer_from_dram_to_dram() -> None:
     bias = [10, -20, 30, 0]
     image = [[one, 2 * one, -one, 3], [5 * one, 0, one, one // 2]]
     channels = Window((0, 0, 0, 0), (0, 1, 2, 3), (0, 0, 0, 0), 4, 1, 0, 0, (1, 1, 1, 1))  # four words in a row
-    segment = [
+    segment: list[Instruction] = [
         Load(buffer=Buffer.SB, address=200, run_beats=2, runs=2, lines=4, last_words=4),
         Load(buffer=Buffer.NBIN, address=300, run_beats=1, runs=1, lines=2, last_words=4),
         channels,
@@ -37,7 +37,7 @@ def test_one_layer_from_dram_to_dram() -> None:
         Decide(0, 1),
         End(),
     ]  # fmt: skip
-    program = [Entry((16,), (len(segment),)), *segment]
+    program: list[Instruction] = [Entry((16,), (len(segment),)), *segment]
     dram: dict[int, int] = {}
     for k, instruction in enumerate(program):
         word, at = int.from_bytes(i.encode(instruction), "little"), 0 if k == 0 else 16 + (k - 1) * beats
