@@ -98,7 +98,7 @@ class NfuArray(Component):
         held_bias = [Signal(signed(p.fmt.width), name=f"bias_{n}") for n in range(p.neurons)]
         m.d.comb += bias_line.eq(Array(n.weights.as_value() for n in neurons)[bias_bank])
         for n, neuron in enumerate(neurons):
-            with m.If(bias_2 & stages[2].step.active[n]):
+            with m.If(bias_2 & stages[2].step.active[n]):  # a gated neuron keeps its bits
                 m.d.sync += held_bias[n].eq(bias_line[n])
             read = fetch.weights & stages[1].step.active[n] | fetch.bias & (fetch.bank == n)
             active = [stage.valid & stage.step.active[n] for stage in stages[1:]]
@@ -116,7 +116,7 @@ class NfuArray(Component):
                 neuron.acc_en.eq(active[3]),
                 neuron.acc_index.eq(stages[4].step.index),
                 neuron.acc_first.eq(stages[4].step.first),
-                neuron.bias_en.eq(bias_3 & stages[3].step.active[n]),  # a gated neuron keeps its bits
+                neuron.bias_en.eq(bias_3),
                 neuron.bias_word.eq(held_bias[n]),
                 neuron.drain_index.eq(self.drain_index),
                 neuron.relu.eq(self.relu),
