@@ -250,9 +250,9 @@ class _Segment:
         clock = self.order.compute(c.wait_dma, c.wait_read, c.wait_written)
         number = len(self.order.computes)
         self._sizes(c)
+        off, kx, ky = self._offsets(c)
         self._chain(c)
         self._read_synapses(c, clock, number)
-        off, kx, ky = self._offsets(c)
         x, y = np.arange(c.cols), np.arange(c.rows)[:, None]
         step_x = c.step_x_row * p.synapses + c.step_x_bank
         step_y = c.step_y_row * p.synapses + c.step_y_bank
