@@ -110,8 +110,10 @@ def run_all(name: str, folder: Path, ideal: Ideal | None) -> None:
         assert min(int(outcome.activates.sum()) for outcome in outcomes) > 0
 
 
-@pytest.mark.parametrize("memory", ["ddr3", "ideal"])
-@pytest.mark.parametrize("name", ["small", "odd"])
+@pytest.mark.parametrize(
+    ("name", "memory"),
+    [("small", "ddr3"), ("odd", "ddr3"), ("small", "ideal"), pytest.param("odd", "ideal", marks=pytest.mark.slow)],
+)
 def test_increments_and_both_margins(name: str, memory: str, tmp_path: Path) -> None:
     run_all(name, tmp_path, IDEAL if memory == "ideal" else None)
 

@@ -1,0 +1,128 @@
+"""Random nested networks on the RTL against golden; every way in which a layer can be mapped has to occur."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cosim.job import Job
+from cosim.prepare import prepare
+from cosim.simulate import simulate_jobs
+from golden.mapping import Mapped, map_network
+from golden.mapping.plan import LayerPlan
+from hw.errors import BadInput
+from hw.isa import Pool
+from hw.params import TileParams
+from tests.cosim.tiles import params_of, tile
+from tests.golden.random_networks import images, increments, networks, random_module
+
+FRACTION_SETS = ((1.0,), (0.5, 1.0), (0.25, 0.6, 1.0))
+KINDS = (
+    "resident input", "streamed input", "streamed in chunks", "resident output", "spilled output", "chained sums",
+    "several slabs", "several blocks", "padded", "strided", "max pooling", "average pooling", "overlapping pooling",
+    "clipped pooling", "gated channels", "fully connected",
+)  # fmt: skip
+
+pytestmark = pytest.mark.cosim
+
+
+def kinds_of(plan: LayerPlan, p: TileParams) -> Iterator[str]:
+    """What a layer's plan exercises."""
+    layer = plan.layer
+    yield "resident input" if plan.stream is None else "streamed input"
+    if plan.stream is not None and plan.chunk < layer.in_shape[0]:
+        yield "streamed in chunks"
+    yield "resident output" if plan.stage is None else "spilled output"
+    if len(plan.pieces) > 1:
+        yield "chained sums"
+    if len(plan.slabs) > 1:
+        yield "several slabs"
+    if layer.out_shape[0] > p.neurons:
+        yield "several blocks"
+    if layer.fc:
+        yield "fully connected"
+        return
+    if any(layer.padding):
+        yield "padded"
+    if layer.stride > 1:
+        yield "strided"
+    if pool := layer.pool:
+        yield "max pooling" if pool.kind == Pool.MAX else "average pooling"
+        if pool.stride < pool.size:
+            yield "overlapping pooling"
+        if any((windows - 1) * pool.stride + pool.size > length for windows, length in
+               zip(layer.out_shape[1:], layer.sum_shape[1:], strict=True)):  # fmt: skip
+            yield "clipped pooling"
+
+
+def random_mapped(rng: random.Random, p: TileParams) -> Mapped:
+    """A network that fits; the mapper refuses what is too large, and another one is drawn."""
+    for _ in range(200):
+        size = rng.choice((6, 8, 10, 12, 16))
+        shape = (rng.randint(1, 4), size + rng.randint(-2, 2), size + rng.randint(-2, 2))
+        module = random_module(rng, rng.randint(0, 3), rng.randint(1, 3), shape, 3 * p.neurons, rng.randint(1, 7))
+        fractions = rng.choice(FRACTION_SETS)
+        try:
+            return map_network(networks(increments(module, fractions, shape), shape, p), p)
+        except BadInput:
+            continue
+    raise AssertionError("200 random networks in a row did not fit the tile")
+
+
+def random_jobs(name: str, count: int, seed: int) -> tuple[list[Job], Counter[str]]:
+    """Jobs of ``count`` networks, each on a random increment or opportunistically, and the kinds that they cover."""
+    p, rng = params_of(name), random.Random(seed)
+    jobs: list[Job] = []
+    kinds: Counter[str] = Counter()
+    for number in range(count):
+        mapped = random_mapped(rng, p)
+        nets = len(mapped.networks)
+        codes = images(rng.randint(1, 2), mapped.networks[0].input_shape, p, seed + number)
+        if nets > 1 and rng.random() < 0.5:
+            never = [1 << 62] * (nets - 1)  # escalates to the end, so that every segment runs
+            jobs.append(prepare(mapped, codes, thresholds=never))
+            run = range(nets)
+        else:
+            increment = rng.randrange(nets)
+            jobs.append(prepare(mapped, codes, increment=increment))
+            run = range(increment, increment + 1)
+        for increment in run:
+            kinds.update(kind for plan in mapped.plans[increment] for kind in kinds_of(plan, p))
+            if increment < nets - 1:
+                kinds["gated channels"] += 1
+    return jobs, kinds
+
+
+def run_random(name: str, count: int, seed: int, folder: Path) -> None:
+    jobs, kinds = random_jobs(name, count, seed)
+    print(f"{name}, {count} networks, seed {seed}: " + ", ".join(f"{kind} {kinds[kind]}" for kind in KINDS))
+    outcomes = simulate_jobs(tile(name), jobs, folder, seed=seed)
+    assert len(outcomes) == count
+    assert [outcome.mismatches for outcome in outcomes] == [0] * count
+    assert all(outcome.words == len(job.words) > 0 for outcome, job in zip(outcomes, jobs, strict=True))
+    missing = [kind for kind in KINDS if not kinds[kind]]
+    assert not missing, f"kinds that did not occur: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize(("name", "seed"), [("small", 40), ("odd", 41)])
+def test_random_networks(name: str, seed: int, tmp_path: Path) -> None:
+    run_random(name, 25, seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["small", "odd"])
+@pytest.mark.parametrize("seed", range(50, 54))
+def test_many_random_networks(name: str, seed: int, tmp_path: Path) -> None:
+    run_random(name, 100, seed, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "seed"), [("paper16", 60), ("paper32", 61)])
+def test_random_networks_on_full_size_tiles(name: str, seed: int, tmp_path: Path) -> None:
+    """On these tiles small networks stay resident: only equality is asked for."""
+    jobs, kinds = random_jobs(name, 20, seed)
+    print(f"{name}: {dict(kinds)}")
+    outcomes = simulate_jobs(tile(name), jobs, tmp_path, seed=seed)
+    assert [outcome.mismatches for outcome in outcomes] == [0] * len(jobs) == [0] * 20
