@@ -79,7 +79,7 @@ FIELDS: list[tuple[type, Callable[[Any], bool], dict[str, object], str]] = [
     (Load, _streamed, {"row": 95}, "words of NBin, first .*, lie outside its 384 words"),
     (
         Load,
-        lambda t: t.wait_read and _streamed(t),
+        lambda t: t.wait_read > 4,
         {"wait_read": 0, "wait_written": 0},
         "known to be done; raise its wait counts",
     ),
