@@ -67,6 +67,9 @@ class Scoreboard:
             int(record != wanted_record),
             f"image {index}: result record golden {wanted_record.hex()}, RTL {record.hex()}",
         )
+        run = list(range(job.capacity if job.direct else 0, stop + 1))
+        text = f"image {index}: counters of increments {run} wanted, {list(snapshots)} came"
+        self._differs(int(list(snapshots) != run), text)
         for increment, counts in snapshots.items():
             work = job.work_final if increment == stop else job.work_left
             for place, (event, column) in enumerate(zip(WORK, self._work, strict=True)):
