@@ -16,6 +16,7 @@ from golden.mapping.mapped import Mapped
 from golden.order import captured
 from hw.errors import BadInput
 from hw.events import WORK
+from hw.softmax import score_rows
 
 BATCH = 250
 
@@ -64,6 +65,11 @@ def prepare(
         raise BadInput(f"increment wants 0 to {increments - 1}, not {increment}")
     if not direct and len(thresholds) != increments - 1:
         raise BadInput(f"an opportunistic run of {increments} increments wants {increments - 1} thresholds")
+    most = score_rows(mapped.params.neurons) * mapped.params.neurons
+    if softmax and mapped.classes > most:
+        raise BadInput(
+            f"softmax margins of {mapped.params.name} want at most {most} classes, not {mapped.classes}: use raw"
+        )
     capacity = increments - 1 if increment is None else increment
     stops = np.full(len(codes), capacity, dtype=np.int64)
     words: list[list[NDArray[np.int64]]] = [[] for _ in codes]

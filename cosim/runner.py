@@ -269,7 +269,6 @@ def run(
             if process.poll() is None:
                 process.kill()
                 process.wait()
-    print(f"seed {seed}: {test_module} ran on {simulation.folder.name}, log {log}")
     if code == 3 and cycle_limit:
         raise CosimFailed(f"{test_module} (seed {seed}): not done after {cycle_limit} cycles (log: {log})")
     tests = _evidence(results, f"{test_module} (seed {seed})", log, code, min_tests)

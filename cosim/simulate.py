@@ -1,5 +1,7 @@
 """Runs jobs on the simulated tile: one cut into parts that run side by side, or many small ones in one process."""
 
+import functools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +21,7 @@ LEAST_PART = 25  # images: below that, starting a simulation costs more than it 
 TIMEOUT_S = 3600.0
 
 
+@functools.lru_cache
 def tile_build(
     params: TileParams, memory_beats: int, *, ideal: Ideal | None = None, trace_saif: bool = False, trace_depth: int = 0
 ) -> Build:
@@ -89,4 +92,10 @@ def simulate(
     joined = Outcome.join(outcomes)
     if len(joined.stopped) != job.images:
         raise CheckFailed(f"{job.images} images were to be simulated, {len(joined.stopped)} came back")
+    if progress:
+        rate = f"{joined.cycles / joined.seconds:,.0f} cycles/s a process"
+        print(
+            f"{progress}: {job.images} images, {joined.words:,} words equal to golden, {rate}, seed {seed}",
+            file=sys.stderr,
+        )
     return joined

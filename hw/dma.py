@@ -1,8 +1,8 @@
 """The DMA engine: moves lines between DRAM and the buffers, strictly in order, several reads in flight.
 
 A requester walks the transfers and issues DRAM requests; a consumer follows behind, takes the answers and writes them.
-So the next transfer's requests leave while the last one's answers still arrive. A store reads its words as it is walked:
-one that stores what an earlier load brings must wait for that load (``wait_dma``).
+So the next transfer's requests leave while the last one's answers still arrive. A store reads its words as it is
+walked: one that stores what an earlier load brings must wait for that load (``wait_dma``).
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value

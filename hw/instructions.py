@@ -137,8 +137,8 @@ class Compute(_Ordered):
     in_w x in_h is gated and adds 0.
     ``first``: sums start at the bias, else they go on from the accumulators (then all pixels are one tile).
     ``finish``: sums leave the accumulators through NFU-3 (round, saturate, ``relu``) and pooling to the output.
-    ``load_bias``: the neurons' biases are the first words of the SB line (bias_row, bias_bank); they stay until the next
-    load. A gated neuron keeps the bias it had.
+    ``load_bias``: the neurons' biases are the first words of the SB line (bias_row, bias_bank); they stay until the
+    next load. A gated neuron keeps the bias it had.
     ``scores``: the wide sums also go to the margin controller as classes score_base, score_base + 1, ...
     Pooling windows of ``pool_size`` every ``pool_stride`` over the out_w x out_h map of which this instruction computes
     whole rows from out_y; pool_y, pool_phase, pool_slot: window row that starts at or last before out_y, rows since its

@@ -6,15 +6,20 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.params import TileParams
 from hw.signatures import wide_layout
-from hw.softmax import COARSE, COARSE_BITS, FINE, FINE_BITS, FRACTION, LARGEST, ONE, SCORE_BITS, SCORE_FRACTION
+from hw.softmax import (
+    COARSE,
+    COARSE_BITS,
+    FINE,
+    FINE_BITS,
+    FRACTION,
+    LARGEST,
+    ONE,
+    SCORE_BITS,
+    SCORE_FRACTION,
+    score_rows,
+)
 
 CLASS_BITS = 8
-LEAST_CLASSES = 16
-
-
-def score_rows(p: TileParams) -> int:
-    """Vectors of scores that the softmax mode keeps: room for at least ``LEAST_CLASSES`` classes."""
-    return -(-LEAST_CLASSES // p.neurons)
 
 
 class Softmax(enum.Enum, shape=unsigned(2)):
@@ -125,7 +130,7 @@ class MarginController(Component):
     def _softmax(self, m: Module) -> tuple[Signal, Signal]:
         p = self._p
         code = signed(SCORE_BITS)
-        rows = score_rows(p)
+        rows = score_rows(p.neurons)
         codes = [Signal(code, name=f"code_{i}") for i in range(rows * p.neurons)]
         count = Signal(range(len(codes) + 1))
         shift = 2 * p.fmt.frac - SCORE_FRACTION

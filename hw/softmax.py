@@ -21,7 +21,13 @@ def _table(step: float, size: int) -> tuple[int, ...]:
 
 FINE = _table(2.0**-SCORE_FRACTION, 1 << FINE_BITS)
 COARSE = _table(2.0 ** (FINE_BITS - SCORE_FRACTION), 1 << COARSE_BITS)
+LEAST_CLASSES = 16  # classes that the softmax mode has room for, on every tile
 LARGEST = 1 << (FINE_BITS + COARSE_BITS)  # a distance this large counts as e^-d = 0
+
+
+def score_rows(neurons: int) -> int:
+    """Vectors of ``neurons`` scores that the softmax mode keeps."""
+    return -(-LEAST_CLASSES // neurons)
 
 
 def score_code(wide: int, frac: int) -> int:

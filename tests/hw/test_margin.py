@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from hw.margin import CLASS_BITS, LEAST_CLASSES, MarginController, score_rows
+from hw.margin import CLASS_BITS, MarginController
 from hw.params import TileParams, preset
-from hw.softmax import FRACTION, ONE, exponential, score_code
+from hw.softmax import FRACTION, LEAST_CLASSES, ONE, exponential, score_code, score_rows
 from tests.hw.sim import SHAPES, lone, simulate
 
 MACHINES = [*(preset(name) for name in SHAPES), lone()]
@@ -107,7 +107,7 @@ def test_the_largest_possible_margin() -> None:
 def test_softmax_decision_and_its_cycles(p: TileParams) -> None:
     """The compare without a division, at the threshold that just tips it; two cycles a class and three besides."""
     rng, dut, decisions = random.Random(72), MarginController(p), set()
-    classes = score_rows(p) * p.neurons
+    classes = score_rows(p.neurons) * p.neurons
     assert LEAST_CLASSES <= classes < LEAST_CLASSES + p.neurons <= 1 << CLASS_BITS
 
     async def bench(ctx: Any) -> None:
