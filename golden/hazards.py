@@ -27,40 +27,49 @@ class Clock:
 
 
 class Order:
-    """Clocks of the operations so far. Waits may only name operations that come earlier: then nothing can lock up."""
+    """Clocks of the operations so far. Waits may only name operations that come earlier: then nothing can lock up.
+
+    A transfer starts when its waits are met and the one before has been asked for; transfers end in order. A store
+    reads its words after its start, a load writes its words after the end of the transfer before it.
+    """
 
     def __init__(self) -> None:
-        self.transfers: list[Clock] = []
-        self.computes: list[Clock] = []
+        self._starts: list[Clock] = [Clock()]
+        self._ends: list[Clock] = [Clock()]
+        self._computes: list[Clock] = [Clock()]
+
+    @property
+    def transfers(self) -> int:
+        return len(self._starts) - 1
+
+    @property
+    def computes(self) -> int:
+        return len(self._computes) - 1
 
     def _known(self, dma: int, read: int, written: int) -> Clock:
         """What follows from the three counters having reached these values."""
-        if dma > len(self.transfers):
+        if dma > self.transfers:
             raise BadInput(f"wait_dma {dma} waits for a transfer that does not come before it; it would wait for ever")
         for name, value in (("wait_read", read), ("wait_written", written)):
-            if value > len(self.computes):
+            if value > self.computes:
                 raise BadInput(
                     f"{name} {value} waits for a compute that does not come before it; it would wait for ever"
                 )
-        clock = Clock(dma, max(read, written), written)
-        if dma:
-            clock = clock.merge(self.transfers[dma - 1])
-        if clock.read:
-            clock = clock.merge(self.computes[clock.read - 1])
-        return clock
+        done = max(read, written)
+        return Clock(dma, done, written).merge(self._ends[dma]).merge(self._computes[done])
 
-    def transfer(self, dma: int, read: int, written: int) -> Clock:
-        clock = self._known(dma, read, written).merge(Clock(dma=len(self.transfers)))
-        if self.transfers:
-            clock = clock.merge(self.transfers[-1])
-        self.transfers.append(clock)
-        return clock
+    def transfer(self, dma: int, read: int, written: int, store: bool) -> Clock:
+        """What is over when a store reads, or a load writes, its words."""
+        start = self._known(dma, read, written).merge(self._starts[-1])
+        end = start.merge(Clock(dma=self.transfers))
+        self._starts.append(start)
+        self._ends.append(end)
+        return start if store else end
 
     def compute(self, dma: int, read: int, written: int) -> Clock:
-        clock = self._known(dma, read, written).merge(Clock(read=len(self.computes)))
-        if self.computes:
-            clock = clock.merge(self.computes[-1])
-        self.computes.append(clock)
+        """What is over when a compute reads its first words."""
+        clock = self._known(dma, read, written).merge(Clock(read=self.computes)).merge(self._computes[-1])
+        self._computes.append(clock)
         return clock
 
 

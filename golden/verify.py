@@ -149,8 +149,8 @@ class _Segment:
 
     def _transfer(self, t: Load | Store) -> None:
         p = self.p
-        clock = self.order.transfer(t.wait_dma, t.wait_read, t.wait_written)
-        number = len(self.order.transfers)
+        clock = self.order.transfer(t.wait_dma, t.wait_read, t.wait_written, isinstance(t, Store))
+        number = self.order.transfers
         _want(t.runs >= 1 and t.lines >= 1, f"at least one run and one line are wanted, not {t.runs} and {t.lines}")
         _want(1 <= t.last_words <= p.synapses, f"last_words wants 1 to {p.synapses}, not {t.last_words}")
         _want(t.bank < p.synapses and t.step_bank < p.synapses, f"banks want to be below {p.synapses}")
@@ -248,7 +248,7 @@ class _Segment:
     def _compute(self, c: Compute) -> None:
         p = self.p
         clock = self.order.compute(c.wait_dma, c.wait_read, c.wait_written)
-        number = len(self.order.computes)
+        number = self.order.computes
         self._sizes(c)
         off, kx, ky = self._offsets(c)
         self._chain(c)

@@ -152,7 +152,7 @@ def with_waits(ops: Sequence[Op], p: TileParams) -> list[Op]:
         if op.is_transfer:
             transfers += 1
             waits = {
-                "wait_dma": 0,
+                "wait_dma": written_by_transfer.most(op.reads),  # a store reads before earlier loads have landed
                 "wait_read": read_by_compute.most(op.writes),
                 "wait_written": written_by_compute.most(op.reads + op.writes),
             }
