@@ -208,6 +208,7 @@ def report(
         return read_report(write_report(measured, into, profile))
 
     everything = Request(tuple(range(len(trained.fractions))), score, thresholds)
+    everything.registers(trained, tile)  # bad thresholds are refused before anything is built
     try:
         first = step(1, Request((0,), None), folder / "first")
         click.echo(terminal.first_line(first), err=True)

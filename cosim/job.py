@@ -6,6 +6,7 @@ The golden side of a job (expected words, stops, counts) is made before the simu
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,9 @@ class Job:
         return max(inputs, results, -(-len(self.image) // beat))
 
     def save(self, path: Path) -> None:
-        arrays = {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray)}
+        arrays: dict[str, Any] = {
+            f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray)
+        }
         rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in arrays and f.name != "params"}
         text = json.dumps({**rest, "params": self.params.as_dict()})
         with atomic_path(path) as temporary, temporary.open("wb") as handle:
@@ -109,8 +112,9 @@ class Outcome:
     seconds: float
 
     def save(self, path: Path) -> None:
+        values: dict[str, Any] = {name: np.asarray(value) for name, value in asdict(self).items()}
         with atomic_path(path) as temporary, temporary.open("wb") as handle:
-            np.savez(handle, **{name: np.asarray(value) for name, value in asdict(self).items()})
+            np.savez(handle, **values)
 
     @classmethod
     def load(cls, path: Path) -> "Outcome":

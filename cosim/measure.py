@@ -142,8 +142,6 @@ def measure(
 ) -> Path:
     """Simulate and write ``folder``/measurement.{json,npz}; CosimFailed or CheckFailed when RTL differs from golden."""
     check_images(checkpoint, images)
-    if request.score is not None:  # bad thresholds are refused before anything is built
-        request.registers(checkpoint, params)
     common = Measurement(checkpoint, images, params, folder, seed, jobs)
     done = [common.run_increment(increment) for increment in request.increments]
     if request.score is not None:
