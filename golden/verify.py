@@ -66,6 +66,11 @@ def verify(mapped: Mapped) -> Checked:
             total.words_read + segment.words_read,
             total.words_written + segment.words_written,
         )
+    _want(
+        len(mapped.image) >= mapped.scratch_address * p.dram_beat_bytes,
+        f"an image of {mapped.scratch_address * p.dram_beat_bytes} bytes up to the scratch area is wanted, not of "
+        f"{len(mapped.image)}",
+    )
     _want(p.dram_beats >= mapped.result_address + mapped.result_beats, "result area lies outside DRAM")
     return total
 
@@ -195,8 +200,8 @@ class _Segment:
             beats = mapped.image_beats
             _want(high < beats * per_beat, f"lines {low} to {high} lie outside the image's {beats} beats")
             return
-        loaded = lines[lines >= len(mapped.image) // p.line_bytes] - mapped.scratch_address * per_beat
-        known = bool(((loaded >= 0) & (loaded < len(self.scratch))).all()) and bool(self.scratch[loaded].all())
+        loaded = lines[lines >= mapped.scratch_address * per_beat] - mapped.scratch_address * per_beat
+        known = bool((loaded < len(self.scratch)).all()) and bool(self.scratch[loaded].all())
         _want(known, f"DRAM lines {low} to {high} are read but were never written")
 
     def _write(self, buffer: Buffer, words: Ints, clock: Clock, *, dma: int = 0, compute: int = 0) -> None:

@@ -202,6 +202,8 @@ def test_rubbish_is_refused() -> None:
         verify(replace(mapped, image=mapped.image[:beat]))
     with pytest.raises(BadInput, match="increment 0: .* instructions from beat .* want to lie in the image of"):
         verify(replace(mapped, image=mapped.image[: 8 * beat]))
+    with pytest.raises(BadInput, match="an image of .* bytes up to the scratch area is wanted, not of"):
+        verify(replace(mapped, image=mapped.image[: mapped.scratch_address * beat - beat]))
     far = mapped.params.dram_beats
     with pytest.raises(BadInput, match="result area lies outside DRAM"):
         verify(replace(mapped, result_address=far))
