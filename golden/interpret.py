@@ -126,6 +126,7 @@ class Interpreter:
         self.buffer_known = [np.zeros((rows, n), dtype=bool) for rows in p.buffer_rows]
         self.sb = np.zeros((p.sb_rows, p.neurons, n), dtype=np.int64)
         self.sb_known = np.zeros((p.sb_rows, p.neurons, n), dtype=bool)
+        self.bias = np.zeros(p.neurons, dtype=np.int64)
         self.sums: list[Ints] = []
         self.out.scores.append([])
 
@@ -187,6 +188,9 @@ class Interpreter:
                     count[f"{name}_read"] += words
                     count["dram_write"] += 1
                 at = self._add(*at, 1, 0)
+            if isinstance(t, Store):  # zero lines fill up the last beat
+                for line in range(t.lines, -(-t.lines // p.lines_per_beat) * p.lines_per_beat):
+                    self.dram.set_line(first + line, np.zeros(p.synapses, dtype=np.int64))
             row, bank = self._add(row, bank, t.step_row, t.step_bank)
 
     # -- computes ------------------------------------------------------------------------------------------------
@@ -198,7 +202,7 @@ class Interpreter:
             words = self.sb[c.bias_row, c.bias_bank]
             if not self.sb_known[c.bias_row, c.bias_bank, : c.neurons].all():
                 raise BadInput(f"biases at SB row {c.bias_row}, bank {c.bias_bank} are read but were never written")
-            self.bias = words.copy()
+            self.bias[: c.neurons] = words[: c.neurons]
             count["sb_read"] += p.synapses
         if c.first:
             self.sums = [self.bias[: c.neurons] << p.fmt.frac for _ in range(pixels)]

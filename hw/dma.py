@@ -108,10 +108,26 @@ class DmaRequester(Component):
         pairs = PairAdder(m, isa)
         at, run_at = Signal(pair_layout(isa)), Signal(pair_layout(isa))
         entry = data.StructLayout(
-            {"address": isa.beat_bits, "mask": per_beat, "lanes": p.synapses, "last": 1, "line": line_layout(p)}
+            {
+                "address": isa.beat_bits,
+                "place": max(1, shift),
+                "ends": 1,
+                "lanes": p.synapses,
+                "last": 1,
+                "line": line_layout(p),
+            }
         )
         reading = Signal(
-            data.StructLayout({"valid": 1, "address": isa.beat_bits, "mask": per_beat, "lanes": p.synapses, "last": 1})
+            data.StructLayout(
+                {
+                    "valid": 1,
+                    "address": isa.beat_bits,
+                    "place": max(1, shift),
+                    "ends": 1,
+                    "lanes": p.synapses,
+                    "last": 1,
+                }
+            )
         )
         m.submodules.lines = lines = SyncFIFO(width=entry.size, depth=2)
         next_line = pairs.add(at, 1, 0)
@@ -132,14 +148,16 @@ class DmaRequester(Component):
         m.d.sync += [
             reading.valid.eq(self.store_read & self.store_granted),
             reading.address.eq(address),
-            reading.mask.eq(1 << (line[:shift] if shift else 0)),
+            reading.place.eq(line[:shift] if shift else 0),
+            reading.ends.eq(last_line),
             reading.lanes.eq(self.store_lanes),
             reading.last.eq(last_line & last_run),
         ]
         pushed, out = Signal(entry), Signal(entry)
         m.d.comb += [
             pushed.address.eq(reading.address),
-            pushed.mask.eq(reading.mask),
+            pushed.place.eq(reading.place),
+            pushed.ends.eq(reading.ends),
             pushed.lanes.eq(reading.lanes),
             pushed.last.eq(reading.last),
             pushed.line.eq(self.store_line),
@@ -156,8 +174,9 @@ class DmaRequester(Component):
             self.req_write.eq(lines.r_rdy),
             self.req_valid.eq(lines.r_rdy | (busy & ~t.store & self.read_room & ~reading.valid)),
             self.req_address.eq(Mux(self.req_write, out.address, address)),
-            self.req_data.eq(Cat(*([padded] * per_beat))),
-            self.req_mask.eq(out.mask),
+            # the line in its place; the beat in which a run ends is filled up with zero lines
+            self.req_data.eq(Cat(*(Mux(out.place == k, padded, 0) for k in range(per_beat)))),
+            self.req_mask.eq(Cat(*((out.place == k) | (out.ends & (out.place < k)) for k in range(per_beat)))),
             lines.r_en.eq(self.req_ready & self.req_write),
             self.stored.eq(lines.r_en & lines.r_rdy & out.last),
             step.eq(

@@ -100,7 +100,7 @@ class Load(_Transfer):
 
 @dataclass(frozen=True)
 class Store(_Transfer):
-    """A line of a store that is cut by ``last_words`` is padded with zeros."""
+    """A line that is cut by ``last_words`` is padded with zeros, and the beat in which a run ends with zero lines."""
 
     opcode = Opcode.STORE
 

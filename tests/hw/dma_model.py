@@ -80,7 +80,10 @@ class Machine:
                     out = self.read_line(transfer.buffer, at // n, at % n, (1 << count) - 1)[:count]
                     bits = 8 * p.word_bytes
                     packed = sum((word & ((1 << bits) - 1)) << (bits * e) for e, word in enumerate(out))
-                    self.write_beat(beat + line // per, packed << (8 * p.line_bytes * (line % per)), 1 << line % per)
+                    mask = 1 << line % per
+                    if last_line:  # zero lines fill up the beat
+                        mask = (1 << per) - mask
+                    self.write_beat(beat + line // per, packed << (8 * p.line_bytes * (line % per)), mask)
 
 
 def random_transfer(rng: random.Random, i: Isa) -> Load | Store:
