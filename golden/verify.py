@@ -160,7 +160,10 @@ class _Segment:
         _want(1 <= t.last_words <= p.synapses, f"last_words wants 1 to {p.synapses}, not {t.last_words}")
         _want(t.bank < p.synapses and t.step_bank < p.synapses, f"banks want to be below {p.synapses}")
         runs = np.arange(t.runs)[:, None]
-        self._dram(t, (t.address + runs * t.run_beats) * p.lines_per_beat + np.arange(t.lines)[None, :])
+        lines = t.lines
+        if isinstance(t, Store):  # zero lines fill up the beat in which a run ends
+            lines = -(-lines // p.lines_per_beat) * p.lines_per_beat
+        self._dram(t, (t.address + runs * t.run_beats) * p.lines_per_beat + np.arange(lines)[None, :])
         if t.buffer == Buffer.SB:
             _want(isinstance(t, Load), "a store wants NBin or NBout, not SB")
             _want(t.lines <= p.neurons, f"lines of an SB load want at most {p.neurons} neurons, not {t.lines}")
@@ -193,7 +196,7 @@ class _Segment:
                 first <= low and high < first + len(area),
                 f"DRAM lines {low} to {high} want to lie in {first} to {first + len(area) - 1}",
             )
-            area[lines - first] = True
+            area[(lines if area is self.scratch else lines[:, : t.lines]) - first] = True
             return
         _want(t.base != Base.RESULT, "a load from the result area is not wanted")
         if t.base == Base.IMAGE:

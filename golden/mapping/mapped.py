@@ -20,8 +20,7 @@ from hw.params import TileParams
 class Mapped:
     """Nested increments on one tile.
 
-    image: bytes from DRAM address 0: program, then weights and biases; and zeros for the scratch area where its beats are
-    not stored whole, because a read takes whole beats. Addresses are in beats: program_address (of the
+    image: bytes from DRAM address 0: program, then weights and biases. Addresses are in beats: program_address (of the
     Entry instruction), scratch_address (spilled maps, scratch_beats long), image_address and result_address (where the
     free areas for images and results may start: image i at image_address + i * image_beats, and its result in an area
     of its own, result_beats each).

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from golden.mapping.dram_image import pack_lines
-from golden.mapping.layout import DramMap, lines_of, run_beats
+from golden.mapping.layout import DramMap, run_beats
 from golden.mapping.mapped import Mapped
 from golden.mapping.ops import Emit, Op, Region, hoist, with_waits
 from golden.mapping.pieces import block_lines, blocks, pack_weights
@@ -185,11 +185,6 @@ class _Mapper:
             most = max(most, at)
         return found, most
 
-    def _leaves_holes(self, plans: list[list[LayerPlan]]) -> bool:
-        """Whether a spilled row ends within a beat: the rest of the beat is read with it but never stored."""
-        spilled = [plan.layer.out_shape[2] for chosen in plans for plan in chosen if plan.stage is not None]
-        return any(lines_of(width, self.p) % self.p.lines_per_beat for width in spilled)
-
     def _assemble(
         self, plans: list[list[LayerPlan]], constants: _Constants, sequences: list[list[Op]], scratch_beats: int
     ) -> Mapped:
@@ -225,9 +220,8 @@ class _Mapper:
             segments.append((*code[:-1], Decide(number, int(last), *following), code[-1], End()))
         entry = Entry(tuple(addresses), tuple(lengths))
         program = b"".join(self.isa.encode(item) for item in (entry, *(i for code in segments for i in code)))
-        fill = bytes(scratch_beats * p.dram_beat_bytes) if self._leaves_holes(plans) else b""
         return Mapped(
-            params=p, networks=self.nets, image=program + bytes(constants.raw) + fill, program_address=0,
+            params=p, networks=self.nets, image=program + bytes(constants.raw), program_address=0,
             segment_addresses=tuple(addresses), scratch_address=scratch_at, scratch_beats=scratch_beats,
             image_address=image_at, image_beats=image_beats, result_address=image_at + image_beats,
             result_beats=result_beats, segments=tuple(segments),

@@ -138,19 +138,6 @@ def test_a_single_layer_is_a_network(name: str) -> None:
     assert check_runs(mapped, images(1, (2, 3, 5), p), ((0, 0),)) == 20
 
 
-def test_beats_that_are_not_stored_whole_are_in_the_image() -> None:
-    """A read takes whole beats: on paper16 a row of 12 words is one of two lines, on paper32 it fills the beat."""
-    module = nn.Sequential(nn.Conv2d(1, 40, 5), nn.Conv2d(40, 4, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(100, 2))
-    torch.manual_seed(0)
-    narrow, wide = (_map(module, (1, 16, 16), preset(name)) for name in ("paper16", "paper32"))
-    assert narrow.scratch_beats == wide.scratch_beats == 40 * 12
-    assert len(narrow.image) == narrow.image_address * 64
-    assert not any(narrow.image[narrow.scratch_address * 64 :])
-    assert len(wide.image) == wide.scratch_address * 64
-    verify(narrow)
-    verify(wide)
-
-
 def test_mapping_is_reproducible() -> None:
     p = preset("odd")
     nets, _ = random_case(3, p)
