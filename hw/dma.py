@@ -176,7 +176,11 @@ class DmaRequester(Component):
             self.req_address.eq(Mux(self.req_write, out.address, address)),
             # the line in its place; the beat in which a run ends is filled up with zero lines
             self.req_data.eq(Cat(*(Mux(out.place == k, padded, 0) for k in range(per_beat)))),
-            self.req_mask.eq(Cat(*((out.place == k) | (out.ends & (out.place < k)) for k in range(per_beat)))),
+            self.req_mask.eq(
+                Cat(
+                    (out.place == k) | (out.ends & Cat(out.place == j for j in range(k)).any()) for k in range(per_beat)
+                )
+            ),
             lines.r_en.eq(self.req_ready & self.req_write),
             self.stored.eq(lines.r_en & lines.r_rdy & out.last),
             step.eq(

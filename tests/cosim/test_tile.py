@@ -37,7 +37,7 @@ def small_net() -> tuple[nn.Sequential, Shape]:
 def wide_net() -> tuple[nn.Sequential, Shape]:
     """More channels than a block of 16 neurons, overlapping windows; for the tiles of 16 x 16."""
     layers = [nn.Conv2d(3, 20, 5, stride=2, padding=2), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU()]
-    layers += [nn.Conv2d(20, 36, 3), nn.ReLU(), nn.AvgPool2d(3, 1), nn.Flatten(), nn.Linear(36, 40), nn.ReLU()]
+    layers += [nn.Conv2d(20, 36, 3), nn.ReLU(), nn.AvgPool2d(2, 1), nn.Flatten(), nn.Linear(36, 40), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(40, 10)), (3, 18, 18)
 
 

@@ -1,0 +1,136 @@
+"""Bench of a neuron (SB bank, NFU-1, NFU-2, accumulators, NFU-3, pool lane): a model of every register, every cycle."""
+
+from typing import Any
+
+import cocotb
+
+from cosim.port import BlockPort, join, pack, signed, split
+from hw.isa import RECIPROCAL_BITS
+from hw.neuron import sb_port
+from hw.pool import POOL_SUM_BITS, pool_control
+
+CYCLES = 1500
+
+
+class Model:
+    """The neuron's registers and memories; ``edge`` is one clock edge with the given inputs."""
+
+    def __init__(self, port: BlockPort) -> None:
+        p = port.params
+        self.p = p
+        self.sb = [[0] * p.synapses for _ in range(p.sb_rows)]
+        self.weights = [0] * p.synapses
+        self.products = [0] * p.synapses
+        self.sum = self.bias = self.window = 0
+        self.accumulators = [0] * p.accumulators
+        self.windows = [0] * p.pool_entries
+
+    def taken(self, given: dict[str, Any]) -> int:
+        """The pooling window with the word taken in."""
+        control, word = given["pool"], given["pool_word"]
+        if control["first"]:
+            return word
+        return self.window + word if control["average"] else max(self.window, word)
+
+    def pooled(self, given: dict[str, Any]) -> int:
+        taken = signed(self.taken(given), self.p.fmt.width + POOL_SUM_BITS)
+        if not given["pool"]["average"]:
+            return signed(taken, self.p.fmt.width)
+        scaled = taken * given["pool"]["reciprocal"] + (1 << (RECIPROCAL_BITS - 1))
+        return self.p.fmt.saturate(scaled >> RECIPROCAL_BITS)
+
+    def edge(self, given: dict[str, Any]) -> None:
+        p, row, lanes = self.p, given["sb"]["row"], given["sb"]["lanes"]
+        if given["acc_en"]:
+            start = self.bias << p.fmt.frac if given["acc_first"] else self.accumulators[given["acc_index"]]
+            self.accumulators[given["acc_index"]] = signed(start + self.sum, p.accumulator_width)
+        if given["bias_en"]:
+            self.bias = given["bias_word"]
+        if given["sum_en"]:
+            counted = [value for i, value in enumerate(self.products) if given["lanes3"] >> i & 1]
+            self.sum = signed(sum(counted), p.accumulator_width)
+        for i in range(p.synapses):
+            if given["lanes2"] >> i & 1:
+                self.products[i] = given["operands"][i] * self.weights[i]
+            if lanes >> i & 1 and given["sb_read"]:
+                self.weights[i] = self.sb[row][i]
+            if lanes >> i & 1 and given["sb_write"]:
+                self.sb[row][i] = given["sb_line"][i]
+        control = given["pool"]
+        taken, index = signed(self.taken(given), p.fmt.width + POOL_SUM_BITS), control["index"]
+        if control["read"]:
+            self.window = self.windows[index]
+        if control["write"]:
+            self.windows[index] = taken
+
+
+def stimulus(port: BlockPort, rows: int) -> dict[str, Any]:
+    """Random inputs of a cycle; SB is never read and written at once, a pool lane neither."""
+    p, rng = port.params, port.rng
+    access, pooling = rng.choice(("read", "read", "write", "")), rng.choice(("read", "write", ""))
+    full = (1 << p.synapses) - 1
+    return {
+        "sb_read": access == "read",
+        "sb_write": access == "write",
+        "sb": {"row": rng.randrange(rows), "lanes": rng.choice((full, full, rng.randint(0, full)))},
+        "sb_line": port.words(p.fmt.width, p.synapses),
+        "operands": port.words(p.fmt.width, p.synapses),
+        "lanes2": rng.choice((full, 0, rng.randint(0, full))),
+        "lanes3": rng.choice((full, rng.randint(0, full))),
+        "sum_en": port.chance(0.7),
+        "acc_en": port.chance(0.7),
+        "acc_index": rng.randrange(p.accumulators),
+        "acc_first": port.chance(0.3),
+        "bias_en": port.chance(0.1),
+        "bias_word": port.word(p.fmt.width),
+        "drain_index": rng.randrange(p.accumulators),
+        "relu": port.chance(0.5),
+        "pool": {
+            "read": pooling == "read",
+            "write": pooling == "write",
+            "index": rng.randrange(min(p.pool_entries, 4)),
+            "first": port.chance(0.3),
+            "average": port.chance(0.5),
+            "reciprocal": ((1 << RECIPROCAL_BITS) + 1) // rng.randint(1, 49),
+        },
+        "pool_word": port.word(p.fmt.width),
+    }
+
+
+def drive(port: BlockPort, given: dict[str, Any]) -> None:
+    p = port.params
+    packed = {
+        "sb": pack(sb_port(port.isa), given["sb"]),
+        "pool": pack(pool_control(p), given["pool"]),
+        "sb_line": join(given["sb_line"], p.fmt.width),
+        "operands": join(given["operands"], p.fmt.width),
+        "bias_word": given["bias_word"] & ((1 << p.fmt.width) - 1),
+        "pool_word": given["pool_word"] & ((1 << p.fmt.width) - 1),
+    }
+    port.set(**{name: int(value) for name, value in given.items() if name not in packed}, **packed)
+
+
+@cocotb.test()
+async def neuron(dut: Any) -> None:
+    """Every output equals the model in every cycle, whatever the enables do; held registers are held."""
+    port = BlockPort(dut, "neuron")
+    p, model = port.params, Model(port)
+    await port.reset()
+    compared = saturated = 0
+    for _ in range(CYCLES):
+        given = stimulus(port, min(p.sb_rows, 5))
+        drive(port, given)
+        await port.settle()
+        wide = model.accumulators[given["drain_index"]]
+        word = p.fmt.narrow(wide)
+        assert split(port.get("weights"), p.fmt.width, p.synapses) == model.weights
+        assert signed(port.get("drain_wide"), p.accumulator_width) == wide
+        assert signed(port.get("word"), p.fmt.width) == (max(word, 0) if given["relu"] else word)
+        assert signed(port.get("pooled"), p.fmt.width) == model.pooled(given)
+        saturated += word in (p.fmt.low, p.fmt.high)
+        compared += p.synapses + 3
+        await port.step()
+        model.edge(given)
+    assert compared == CYCLES * (p.synapses + 3)
+    assert saturated > 10
+    cocotb.log.info("neuron: %d values compared", compared)
