@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.errors import BadInput, atomic_path
+from hw.events import WORK
 from hw.params import TileParams
 
 
@@ -62,6 +63,17 @@ class Job:
         inputs = self.image_address + self.images * self.beats_per_input
         results = self.result_address + self.images * (self.result_bytes // beat)
         return max(inputs, results, -(-len(self.image) // beat))
+
+    @property
+    def cycle_limit(self) -> int:
+        """Cycles after which something hangs: four times what the job takes with nothing overlapped, and a start."""
+        names = [event.name for event in WORK]
+        done = self.work_final[self.stops].sum(axis=0)
+        amount = {
+            name: int(done[names.index(name)]) for name in ("compute_cycles", "output", "dram_read", "dram_write")
+        }
+        beats = amount["dram_read"] + amount["dram_write"]
+        return 4 * (amount["compute_cycles"] + amount["output"] + 3 * beats) + 10_000 * (1 + self.images)
 
     def save(self, path: Path) -> None:
         arrays: dict[str, Any] = {

@@ -47,7 +47,8 @@ def _run(simulation: Build, jobs: Sequence[tuple[Job, Path]], seed: int, saif: s
     }
     if saif:
         env |= {"TILEWATT_SAIF": str(first.resolve()), "TILEWATT_SAIF_WORDS": saif}
-    run(simulation, BENCH, "images", seed=seed, workdir=first, env=env, timeout_s=TIMEOUT_S)
+    limit = sum(job.cycle_limit for job, _ in jobs)
+    run(simulation, BENCH, "images", seed=seed, workdir=first, env=env, timeout_s=TIMEOUT_S, cycle_limit=limit)
     return [Outcome.load(outcome_file) for _, outcome_file in files]
 
 
