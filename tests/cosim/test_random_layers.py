@@ -108,14 +108,14 @@ def run_random(name: str, count: int, seed: int, folder: Path) -> None:
 
 @pytest.mark.parametrize(("name", "seed"), [("small", 40), ("odd", 41)])
 def test_random_networks(name: str, seed: int, tmp_path: Path) -> None:
-    run_random(name, 25, seed, tmp_path)
+    run_random(name, 100, seed, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["small", "odd"])
 @pytest.mark.parametrize("seed", range(50, 54))
 def test_many_random_networks(name: str, seed: int, tmp_path: Path) -> None:
-    run_random(name, 100, seed, tmp_path)
+    run_random(name, 300, seed, tmp_path)
 
 
 @pytest.mark.slow
