@@ -1,4 +1,4 @@
-"""The results in README.md, from the measured JSON: ``python -m synth.results_doc`` rewrites them between their marks."""
+"""The results in README.md, from the measured JSON; ``python -m synth.results_doc`` rewrites them between the marks."""
 
 import json
 from pathlib import Path
@@ -52,23 +52,23 @@ def results() -> str:
     stops = ", ".join(f"{n} at {item.fraction:g}" for n, item in zip(chance.stops, report.increments, strict=True))
     accuracy = " / ".join(f"{value:.2f}" for value in whole["golden_percent"])
     fractions = " / ".join(f"{value:g}" for value in whole["fractions"])
-    text = f"""\
-LeNet on MNIST, preset `{report.tile["name"]}`, {report.images:,} images a run, {words:,} output words compared with golden:
-{wrong} mismatches. Means per image; energy by the `{report.technology.name}` profile, T16 is the paper's own machine:
+    return f"""\
+LeNet on MNIST, preset `{report.tile["name"]}`, {report.images:,} images a run, {words:,} output words compared with
+golden: {wrong} mismatches. Means per image; energy by the `{report.technology.name}` profile; T16 is the paper's own
+machine:
 
 {table(report)}
 
-Opportunistic: {stops} of {report.images:,} images stopped there; {100 * chance.saving:.1f} % of the full network's energy saved on
-chip, {100 * chance.saving_with_dram:.1f} % with DRAM, {100 * chance.accuracy_drop:.2f} points of accuracy lost. "profiles" is the \
-lowest and highest of the SRAM profiles:
-absolute joules are known no better than that ([docs/energy.md](docs/energy.md)). Simulated at \
-{report.simulation.cycles_per_second:,.0f} cycles/s a process.
-From `{report.command}` at commit `{report.commit[:12]}`; not covered: {"; ".join(report.coverage.not_covered)}.
+Opportunistic: {stops} of {report.images:,} images stopped there; {100 * chance.saving:.1f} % of the full network's energy
+saved on chip, {100 * chance.saving_with_dram:.1f} % with DRAM, {100 * chance.accuracy_drop:.2f} points of accuracy lost.
+"profiles" is the lowest and highest of the SRAM profiles: absolute joules are known no better than that
+([docs/energy.md](docs/energy.md)). Simulated at {report.simulation.cycles_per_second:,.0f} cycles/s a process.
+
+From `{report.command}` at commit `{report.commit[:12]}`. Not covered: {"; ".join(report.coverage.not_covered)}.
 
 On all {whole["images"]:,} test images the integer model reaches {accuracy} % at {fractions}
 (`make data && .venv/bin/tilewatt accuracy`).
 """
-    return text
 
 
 def page_with_results(text: str) -> str:

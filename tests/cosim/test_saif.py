@@ -64,9 +64,7 @@ def test_refusals(tmp_path: Path) -> None:
     whole = path.read_text()
     for text in (whole[: len(whole) // 2], whole[:-3], "", "other text", whole + "more"):
         path.write_text(text)
-        with pytest.raises(
-            BadInput, match=r"a whole SAIF file of Verilator is wanted, .*a\.saif is cut off"
-        ):
+        with pytest.raises(BadInput, match=r"a whole SAIF file of Verilator is wanted, .*a\.saif is cut off"):
             read(path)
     path.write_text(whole + ")")
     with pytest.raises(BadInput, match=r"a SAIF file with matching parentheses is wanted, .*a\.saif closes too many"):
