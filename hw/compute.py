@@ -252,6 +252,3 @@ class ComputeEngine(Component):
         with m.If(self.clear):
             m.d.sync += self.read_done.eq(0)
         return m
-
-
-__all__ = ["ComputeEngine", "Cycle", "fetch_layout", "step_layout"]

@@ -107,19 +107,3 @@ def popcount(bits: Value) -> Value:
     while len(terms) > 1:
         terms = [terms[i] + terms[i + 1] if i + 1 < len(terms) else terms[i] for i in range(0, len(terms), 2)]
     return terms[0]
-
-
-__all__ = [
-    "In",
-    "Out",
-    "PairAdder",
-    "below",
-    "dram_port",
-    "instruction_layout",
-    "line_layout",
-    "pair_layout",
-    "popcount",
-    "result_layout",
-    "rotate",
-    "wide_layout",
-]

@@ -1,6 +1,6 @@
 """Where each synapse lane reads its word of the input window, line by line (see hw.isa.Window)."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.isa import KERNEL_BITS, MAP_BITS, Isa, Opcode
@@ -20,8 +20,6 @@ class WindowLanes(Component):
     def __init__(self, isa: Isa) -> None:
         self._isa = isa
         n = isa.params.synapses
-        from amaranth.hdl import signed
-
         super().__init__(
             {
                 "set": In(1),
