@@ -59,8 +59,9 @@ machine:
 
 {table(report)}
 
-Opportunistic: {stops} of {report.images:,} images stopped there; {100 * chance.saving:.1f} % of the full network's energy
-saved on chip, {100 * chance.saving_with_dram:.1f} % with DRAM, {100 * chance.accuracy_drop:.2f} points of accuracy lost.
+Opportunistic: {stops} of {report.images:,} images stopped there;
+{100 * chance.saving:.1f} % of the full network's energy saved on chip,
+{100 * chance.saving_with_dram:.1f} % with DRAM, {100 * chance.accuracy_drop:.2f} points of accuracy lost.
 "profiles" is the lowest and highest of the SRAM profiles: absolute joules are known no better than that
 ([docs/energy.md](docs/energy.md)). Simulated at {report.simulation.cycles_per_second:,.0f} cycles/s a process.
 
