@@ -8,7 +8,7 @@ ARGS ?=
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock test regress lint format verilog cosim data train report clean
+.PHONY: help setup lock test regress lint format verilog cosim data train report cycles clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -45,6 +45,9 @@ train: setup  ## train a network increment by increment (NETWORK=)
 
 report: setup  ## energy, cycles and accuracy of every increment (NETWORK=)
 	$(RUN) tilewatt report --network $(NETWORK) $(ARGS)
+
+cycles: setup  ## cycles of every increment of three networks, beside their limits (JOBS=)
+	$(RUN) tilewatt cycles --jobs $(JOBS) $(ARGS)
 
 clean:  ## remove what was generated; .venv and data stay
 	rm -rf build .pytest_cache .ruff_cache .mypy_cache tilewatt.egg-info

@@ -46,6 +46,11 @@ def numbers(_context: click.Context, _option: click.Parameter, text: str | None)
         raise BadInput(f"numbers with commas between are wanted, like 0.1,0.2,1, not {text!r}") from None
 
 
+def names(_context: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
+    """Read ``paper32,paper16``."""
+    return tuple(part.strip() for part in text.split(","))
+
+
 _network = click.option("--network", default="lenet", show_default=True, help="Network.")
 _dataset = click.option("--dataset", default="mnist", show_default=True, help="Data set.")
 _data = click.option(
@@ -221,6 +226,52 @@ def report(
         "page": str(folder / "index.html"),
         "mismatches": terminal.mismatches(final),
     }
+
+
+@command
+@click.option(
+    "--networks", default="lenet,convnet,alexnet", show_default=True, callback=names, help="Networks, random weights."
+)
+@click.option(
+    "--fractions",
+    default="0.1,0.2,0.25,0.3,0.5,0.75,1",
+    show_default=True,
+    callback=numbers,
+    help="Channels of each increment.",
+)
+@click.option("--presets", default="paper32,paper16", show_default=True, callback=names, help="Tiles.")
+@click.option("--images", type=click.IntRange(min=1), default=2, show_default=True, help="Random images a row.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of weights, images and simulation.")
+@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Simulations side by side.")
+@click.option("--allow-refused", is_flag=True, help="Exit with 0 although the mapper refuses a network.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="build/cycles.json", show_default=True, help="JSON of all rows."
+)
+def cycles(
+    networks: tuple[str, ...],
+    fractions: tuple[float, ...],
+    presets: tuple[str, ...],
+    images: int,
+    seed: int,
+    jobs: int,
+    allow_refused: bool,
+    out: Path,
+) -> Results:
+    """Measure the cycles of every increment beside its roofline floors; the same call goes on where it was stopped."""
+    tiles = tuple(find_preset(name) for name in presets)
+    from cosim.cycles import Request, measure_cycles
+
+    request = Request(tiles, networks, fractions, images, seed)
+    listed = ",".join(f"{fraction:g}" for fraction in fractions)
+    line = (
+        f"tilewatt cycles --networks {','.join(networks)} --fractions {listed} --presets {','.join(presets)} "
+        f"--images {images} --seed {seed}"
+    )
+    measured = measure_cycles(request, out, jobs=jobs, command=line, allow_refused=allow_refused)
+    from synth.cycles_doc import summary, table
+
+    click.echo(table(measured["rows"]), err=True)
+    return {"cycles": str(out), **summary(measured["rows"])}
 
 
 @command

@@ -144,11 +144,11 @@ async def _run_job(dut: Any, job: Job, outcome_file: Path) -> None:
     await driver.configure()
     board = Scoreboard(job, driver.events)
     first_increment = job.capacity if job.direct else 0
-    events, activates, stopped, winners = [], [], [], []
+    events, activates, refreshes, stopped, winners = [], [], [], [], []
     saif = os.environ.get("TILEWATT_SAIF")
     cycles, started, shown = memory.cycles(), time.perf_counter(), time.monotonic()
     for index in range(job.images):
-        before = driver.dram.counters()["row_misses"]
+        before = driver.dram.counters()
         window = cocotb.start_soon(_window(dut, driver, Path(saif))) if saif and index == 0 else None
         await driver.run(index)
         if window is not None:
@@ -167,7 +167,9 @@ async def _run_job(dut: Any, job: Job, outcome_file: Path) -> None:
             snapshots=snapshots,
         )
         events.append(snapshots[stop])
-        activates.append(driver.dram.counters()["row_misses"] - before)
+        after = driver.dram.counters()
+        activates.append(after["row_misses"] - before["row_misses"])
+        refreshes.append(after["refreshes"] - before["refreshes"])
         stopped.append(stop)
         winners.append(int(dut.winner.value))
         if time.monotonic() - shown > PROGRESS_S:
@@ -176,6 +178,7 @@ async def _run_job(dut: Any, job: Job, outcome_file: Path) -> None:
     outcome = Outcome(
         events=np.array(events, dtype=np.int64),
         activates=np.array(activates, dtype=np.int64),
+        refreshes=np.array(refreshes, dtype=np.int64),
         stopped=np.array(stopped, dtype=np.int64),
         winners=np.array(winners, dtype=np.int64),
         words=board.words,

@@ -108,13 +108,14 @@ class Outcome:
     """What the RTL did, image by image.
 
     events int64 [N, events] from the start to the end of each image, in hw.events.event_names order. activates,
-    stopped, winners int64 [N]. words: words compared; mismatches: words, stops, winners, margins, result records and
-    event counts that differ, all images together. first: the first difference, in words, or "". cycles, seconds: of the
-    images, set-up left out.
+    refreshes (of the DRAM rank), stopped, winners int64 [N]. words: words compared; mismatches: words, stops, winners,
+    margins, result records and event counts that differ, all images together. first: the first difference, in words, or
+    "". cycles, seconds: of the images, set-up left out.
     """
 
     events: NDArray[np.int64]
     activates: NDArray[np.int64]
+    refreshes: NDArray[np.int64]
     stopped: NDArray[np.int64]
     winners: NDArray[np.int64]
     words: int
@@ -140,7 +141,7 @@ class Outcome:
         """Outcomes of consecutive parts of a job as one; seconds add up although parts may have run side by side."""
         joined = {
             name: np.concatenate([getattr(part, name) for part in parts])
-            for name in ("events", "activates", "stopped", "winners")
+            for name in ("events", "activates", "refreshes", "stopped", "winners")
         }
         first = next((part.first for part in parts if part.first), "")
         return cls(

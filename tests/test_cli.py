@@ -56,6 +56,13 @@ def test_help_loads_nothing_heavy() -> None:
         (["train", "--network", "vgg"], "network wants one of lenet, convnet, alexnet, not 'vgg'"),
         (["train", "--fractions", "a,b"], "numbers with commas between are wanted, like 0.1,0.2,1, not 'a,b'"),
         (["train", "--data", "none"], "mnist train images: none of train-images-idx3-ubyte"),
+        (["cycles", "--networks", "vgg"], "network wants one of lenet, convnet, alexnet, not 'vgg'"),
+        (["cycles", "--networks", "lenet,lenet"], "cycles wants each network once and at least one, not lenet, lenet"),
+        (["cycles", "--presets", "huge"], "preset wants one of paper32, paper16, small, odd, not 'huge'"),
+        (["cycles", "--presets", "small,small"], "cycles wants each tile once and at least one, not small, small"),
+        (["cycles", "--fractions", "0.1,0.2"], "fractions want growing numbers above 0 that end at 1, like 0.1,0.2,1"),
+        (["cycles", "--fractions", "some"], "numbers with commas between are wanted, like 0.1,0.2,1, not 'some'"),
+        (["cycles", "--images", "0"], "Invalid value for '--images': 0 is not in the range x>=1."),
         (["fly"], "No such command 'fly'."),
     ],
 )

@@ -1,0 +1,154 @@
+"""The tables in docs/cycles.md, from the measured JSON; ``python -m synth.cycles_doc`` rewrites them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hw.errors import BadInput, write_atomic
+from hw.events import CYCLE_KINDS
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "cycles.md"
+CYCLES = ROOT / "docs" / "results" / "cycles.json"
+MARKS = ("results", "causes", "work", "t16")
+NAMES = {"lenet": "LeNet", "convnet": "ConvNet", "alexnet": "ALEXnet"}
+CAUSES = tuple(kind.name for kind in CYCLE_KINDS[1:])
+
+#: Tann et al. 2016, Table 4: time per image in us at each increment, from the smallest on. The clock is 4 ns.
+T16_TIME_US = {
+    "lenet": (4.61, 14.43, 75.54, 283.04),
+    "convnet": (86.49, 313.69, 686.51, 1203.34),
+    "alexnet": (57.80, 177.04, 357.74, 599.85),
+}
+#: Fractions that the times of Table 4 fit (A f^2 + B f + C); T16 prints LeNet's in Table 7 as other ones.
+T16_FRACTIONS = {"lenet": (0.1, 0.2, 0.5, 1.0), "convnet": (0.25, 0.5, 0.75, 1.0), "alexnet": (0.25, 0.5, 0.75, 1.0)}
+T16_CLOCK_NS = 4.0
+
+Row = dict[str, Any]
+
+
+def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)) + "\n"
+
+
+def _place(row: Row) -> list[str]:
+    return [NAMES.get(row["network"], row["network"]), f"{row['fraction']:g}", row["preset"]]
+
+
+def measured(rows: Sequence[Row]) -> list[Row]:
+    """The rows that were not refused."""
+    return [row for row in rows if "refused" not in row]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown table of every row; a refused one shows the mapper's message."""
+    head = "network, fraction, tile, cycles, limit (hard), limit (SB-cap), ratio, utilisation, compute, DRAM beats read"
+    head += ", written, row misses, refreshes"
+    shown = []
+    for row in rows:
+        if "refused" in row:
+            shown.append([*_place(row), f"refused: {row['refused']}", *[""] * 9])
+            continue
+        shown.append(
+            [
+                *_place(row),
+                f"{row['cycles']:,}",
+                f"{row['limit_hard']:,}",
+                f"{row['limit_sbcap']:,.1f}",
+                f"{row['ratio']:.2f}",
+                f"{100 * row['utilisation']:.1f} %",
+                *(f"{row[key]:,}" for key in ("compute_cycles", "dram_read", "dram_write", "row_misses", "refreshes")),
+            ]
+        )
+    return _lines(head.split(", "), shown)
+
+
+def causes(rows: Sequence[Row]) -> str:
+    """Markdown table of where the cycles of every row go, in percent of them; the largest wait is bold."""
+    shown = []
+    for row in measured(rows):
+        waits = row["stalls"]
+        most = max(waits, key=lambda name: waits[name])
+        shares = {name: f"{100 * count / row['cycles']:.1f}" for name, count in waits.items()}
+        shares[most] = f"**{shares[most]}**"
+        busy = f"{100 * row['compute_cycles'] / row['cycles']:.1f}"
+        shown.append([*_place(row), busy, *(shares[name] for name in CAUSES)])
+    return _lines(["network", "fraction", "tile", "computing", *CAUSES], shown)
+
+
+def work(rows: Sequence[Row]) -> str:
+    """Markdown table of how much more than the floor's work is done, and what the DRAM adds."""
+    shown = []
+    for row in measured(rows):
+        beats = row["dram_read"] + row["dram_write"]
+        over = (row["compute_cycles"] / row["compute_floor"], beats / row["dram_floor"])
+        busy = (row["dram_busy"] / row["cycles"], row["refresh_cycles"] / row["cycles"])
+        cells = [*(f"{value:.2f}" for value in over), *(f"{100 * value:.1f} %" for value in busy)]
+        shown.append([*_place(row), *cells, f"{row['row_misses'] / beats:.3f}"])
+    head = "network, fraction, tile, compute cycles over floor, DRAM beats over floor, bus busy, refresh"
+    return _lines([*head.split(", "), "row misses a beat"], shown)
+
+
+def t16(rows: Sequence[Row]) -> str:
+    """Markdown table of T16's Table 4 in cycles beside the paper32 rows of the same fractions."""
+    found = {(row["network"], row["fraction"]): row for row in measured(rows) if row["preset"] == "paper32"}
+    shown = []
+    for name, times in T16_TIME_US.items():
+        for fraction, time_us in zip(T16_FRACTIONS[name], times, strict=True):
+            if (row := found.get((name, fraction))) is None:
+                continue
+            cycles = time_us * 1000 / T16_CLOCK_NS
+            capped = row["limit_sbcap"]
+            numbers = [f"{time_us:.2f} us", f"{cycles:,.0f}", f"{cycles / capped:.2f}", f"{row['cycles']:,}"]
+            numbers += [f"{row['ratio']:.2f}", f"{row['cycles'] / cycles:.2f}"]
+            shown.append([NAMES[name], f"{fraction:g}", *numbers])
+    head = ["network", "fraction", "T16", "in cycles", "over SB-cap", "ours", "over SB-cap", "ours / T16"]
+    return _lines(head, shown)
+
+
+def summary(rows: Sequence[Row]) -> dict[str, object]:
+    """What a run of the command found, in a few numbers."""
+    good = measured(rows)
+    found: dict[str, object] = {"rows": len(rows), "refused": len(rows) - len(good)}
+    if good:
+        worst = max(good, key=lambda row: row["ratio"])
+        found |= {
+            "words_compared": sum(row["words_compared"] for row in good),
+            "mismatches": sum(row["mismatches"] for row in good),
+            "mean_ratio": round(sum(row["ratio"] for row in good) / len(good), 3),
+            "worst_ratio": round(worst["ratio"], 3),
+            "worst": " ".join(_place(worst)),
+            "within_a_ninth": sum(row["cycles"] <= row["limit_sbcap"] / 0.9 + 100 for row in good),
+        }
+    return found
+
+
+def parts(result: dict[str, Any]) -> dict[str, str]:
+    """What stands between each pair of marks."""
+    rows = result["rows"]
+    found = summary(rows)
+    head = (
+        f"{found['rows']} rows, {found['refused']} refused; {result['images']} images a row, "
+        f"{found['words_compared']:,} output words compared\n"
+        f"with golden, {found['mismatches']} mismatches. Ratio to SB-cap: mean "
+        f"{found['mean_ratio']:.2f}, worst {found['worst_ratio']:.2f} ({found['worst']});\n"
+        f"{found['within_a_ninth']} of {len(measured(rows))} rows have at most SB-cap / 0.9 + 100 cycles.\n\n"
+        f"From `{result['command']}` at commit `{result['commit'][:12]}`, {result['simulator']}.\n\n"
+    )
+    return {"results": head + table(rows), "causes": causes(rows), "work": work(rows), "t16": t16(rows)}
+
+
+def page_with_results(text: str, result: dict[str, Any]) -> str:
+    """``text`` with what stands between each pair of marks replaced."""
+    for name, part in parts(result).items():
+        begin, end = (f"<!-- {name}: {edge} -->\n" for edge in ("begin", "end"))
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise BadInput(f"a page wants the marks {name}: begin and {name}: end once each: put them back")
+        head, _, rest = text.partition(begin)
+        text = head + begin + part + end + rest.partition(end)[2]
+    return text
+
+
+if __name__ == "__main__":
+    write_atomic(PAGE, page_with_results(PAGE.read_text(encoding="utf-8"), json.loads(CYCLES.read_text())))
