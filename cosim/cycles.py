@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cosim.dram import dram_config
+from cosim.dram import Ideal, dram_config
 from cosim.job import Outcome
 from cosim.measure import MEMORY_BEATS, commit
 from cosim.prepare import prepare
@@ -39,6 +39,7 @@ from hw.params import TileParams
 
 FRACTIONS = (0.1, 0.2, 0.25, 0.3, 0.5, 0.75, 1.0)
 FOLDER = Path("build/cycles")
+MEMORIES = {"ddr3": None, "ideal": Ideal()}
 STALLS = tuple(kind.name for kind in CYCLE_KINDS[1:])
 _SOURCES = {".py", ".v", ".sv", ".vlt", ".cpp", ".h", ".j2"}
 
@@ -144,20 +145,26 @@ class Group:
         request = self.request
         codes = smooth_images(request.images, mapped.networks[0].input_shape, self.params, request.seed)
         jobs = [prepare(mapped, codes, increment=increment) for increment in increments]
-        build = tile_build(self.params, max(MEMORY_BEATS, *(job.memory_beats for job in jobs)))
+        beats = max(MEMORY_BEATS, *(job.memory_beats for job in jobs))
         runs = self.folder / "runs" / f"{self.name}-{self.params.name}"
-        for increment, outcome in zip(increments, simulate_jobs(build, jobs, runs, seed=request.seed), strict=True):
+        real, ideal = (
+            simulate_jobs(tile_build(self.params, beats, ideal=memory), jobs, runs / kind, seed=request.seed)
+            for kind, memory in MEMORIES.items()
+        )
+        for increment, outcome, without in zip(increments, real, ideal, strict=True):
             row = {
                 **self.head,
                 "fraction": request.fractions[increment],
-                **figures(mapped.networks[increment], self.params, outcome),
+                **figures(mapped.networks[increment], self.params, outcome, without),
             }
             write_atomic(self.paths[increment], json.dumps(row, indent=1) + "\n")
 
 
-def figures(network: Network, params: TileParams, outcome: Outcome) -> Row:
+def figures(network: Network, params: TileParams, outcome: Outcome, ideal: Outcome) -> Row:
     """The numbers of a row; events, activates and refreshes are those of the slowest image.
 
+    cycles_ideal_dram: of the slowest image in ``ideal``, a run of the same images on memory of the same bandwidth
+    without row misses, refreshes and turnarounds.
     compute_floor: cycles of all multiplications on all multipliers. dram_floor: beats of the weights and the image.
     dram_busy, refresh_cycles: cycles in which the DRAM's data bus transfers, and in which a refresh keeps it from that.
     """
@@ -174,6 +181,7 @@ def figures(network: Network, params: TileParams, outcome: Outcome) -> Row:
         "channels": list(network.channels),
         "macs": macs,
         "cycles": event["cycles"],
+        "cycles_ideal_dram": int(ideal.events[:, names.index("cycles")].max()),
         "limit_hard": limit_cycles(network, params),
         "limit_sbcap": capped,
         "ratio": event["cycles"] / capped,
@@ -190,8 +198,8 @@ def figures(network: Network, params: TileParams, outcome: Outcome) -> Row:
         "dram_busy": beats * dram.bursts * dram.timing.t_burst / dram.clock_ps,
         "refresh_cycles": refreshes * dram.timing.t_rfc / dram.clock_ps,
         "images_compared": len(outcome.stopped),
-        "words_compared": outcome.words,
-        "mismatches": outcome.mismatches,
+        "words_compared": outcome.words + ideal.words,
+        "mismatches": outcome.mismatches + ideal.mismatches,
     }
 
 
@@ -217,7 +225,8 @@ def measure_cycles(
     groups = [Group(request, name, tile, sources, folder) for tile in request.tiles for name in request.networks]
     for tile in request.tiles:  # one after the other: a build takes both cores
         if any(group.missing() for group in groups if group.params is tile):
-            tile_build(tile, MEMORY_BEATS)
+            for memory in MEMORIES.values():
+                tile_build(tile, MEMORY_BEATS, ideal=memory)
     rows = [row for found in _measured(groups, jobs) for row in found]
     result = {
         "schema": 1,

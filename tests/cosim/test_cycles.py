@@ -97,7 +97,7 @@ def test_rows_end_to_end_and_resumed(tiny: Request, tmp_path: Path, monkeypatch:
         ("tiny", 0.5, "small"),
         ("tiny", 1.0, "small"),
     ]
-    words = [2 * (3 * 16 + 4 + 5), 2 * (6 * 16 + 8 + 5)]
+    words = [2 * 2 * (3 * 16 + 4 + 5), 2 * 2 * (6 * 16 + 8 + 5)]  # 2 images, on DDR3 and on ideal memory
     for row, compared in zip(rows, words, strict=True):
         assert (row["words_compared"], row["mismatches"], row["images_compared"]) == (compared, 0, 2)
         assert tuple(row["stalls"]) == STALLS
@@ -106,6 +106,7 @@ def test_rows_end_to_end_and_resumed(tiny: Request, tmp_path: Path, monkeypatch:
         assert row["limit_hard"] <= row["limit_sbcap"] + 1
         assert row["utilisation"] == row["multiply"] / (row["cycles"] * 16)
         assert 0 < row["multiply"] < row["macs"]  # padding is in macs only
+        assert row["limit_sbcap"] < row["cycles_ideal_dram"] < row["cycles"]
         assert row["row_misses"] > 0
         assert row["dram_read"] > row["dram_write"] > 0
         assert row["refreshes"] <= row["cycles"] * 4 // 7800 + 1
