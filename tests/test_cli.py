@@ -13,6 +13,8 @@ from hw.errors import BadInput
 
 COMMANDS = sorted(tilewatt.cli.commands)
 
+LENET = str(Path("checkpoints/lenet-mnist.npz").resolve())
+
 
 def test_there_are_commands() -> None:
     assert "verilog" in COMMANDS
@@ -63,6 +65,9 @@ def test_help_loads_nothing_heavy() -> None:
         (["cycles", "--fractions", "0.1,0.2"], "fractions want growing numbers above 0 that end at 1, like 0.1,0.2,1"),
         (["cycles", "--fractions", "some"], "numbers with commas between are wanted, like 0.1,0.2,1, not 'some'"),
         (["cycles", "--images", "0"], "Invalid value for '--images': 0 is not in the range x>=1."),
+        (["accuracy", "--preset", "huge"], "preset wants one of paper32, paper16, small, odd, not 'huge'"),
+        (["accuracy"], "checkpoints/lenet-mnist.npz: a checkpoint (.npz) is wanted, there is none"),
+        (["accuracy", "--checkpoint", LENET, "--data", "none"], "mnist test images: none of t10k-images-idx3-ubyte"),
         (["fly"], "No such command 'fly'."),
     ],
 )
