@@ -20,6 +20,7 @@ from cosim.job import Outcome
 from cosim.prepare import prepare
 from cosim.runner import Build
 from cosim.simulate import simulate, tile_build
+from cosim.toolchain import find_toolchain
 from golden import margin
 from golden.checkpoint import Checkpoint
 from golden.data import ImageSet
@@ -156,6 +157,7 @@ def write(folder: Path, common: Measurement, done: Sequence[tuple[dict[str, Any]
     """The measurement's two files; the JSON comes last, so that a folder with it is whole."""
     params = common.params
     sidecar = json.loads((Path("build/verilog") / f"{params.name}-{params.hash}" / "tile.json").read_text())
+    tools = find_toolchain()
     cycles, seconds = (sum(getattr(outcome, name) for _, outcome in done) for name in ("cycles", "seconds"))
     header = {
         "schema": 1,
@@ -168,7 +170,7 @@ def write(folder: Path, common: Measurement, done: Sequence[tuple[dict[str, Any]
         "activity": params.activity,
         "seed": common.seed,
         "versions": {name: version(name) for name in ("amaranth", "cocotb", "torch", "numpy")}
-        | {"python": platform.python_version(), "verilator": common.build.toolchain},
+        | {"python": platform.python_version(), "verilator": tools.verilator_version, "c++": tools.cxx_version},
         "commit": commit(),
         "command": command,
         "images": len(common.images),
