@@ -208,7 +208,7 @@ TITLES = {
 NOT_COVERED = (
     "wires between blocks and the clock tree beyond the band of the clock price",
     "leakage of logic",
-    "the clock of the accumulators, a memory in the Verilog",
+    "the clock of accumulators, pooling windows and queues, small memories in the Verilog",
     "the switching of an idle buffer's address and data wires",
     "process, temperature and supply corners",
     "calibration against a gate-level netlist of this tile",
