@@ -17,7 +17,6 @@ from hw.isa import Base, Buffer, End, Entry, Instruction, Isa, Load, Store
 TRANSFERS = 40
 DATA_BEATS = 400
 PATIENCE = 60_000  # cycles
-GRANTS = ("line_granted", "store_granted", "sb_granted", "req_ready")
 
 
 def transfers_of(port: BlockPort, first: int) -> list[Load | Store]:
