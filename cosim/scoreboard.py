@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.job import Job
-from hw.events import CYCLE_KINDS, WORK
+from hw.events import CYCLE_PARTS, WORK
 
 
 class Scoreboard:
@@ -15,8 +15,7 @@ class Scoreboard:
     def __init__(self, job: Job, events: Sequence[str]) -> None:
         self._job = job
         self._work = [events.index(event.name) for event in WORK]
-        kinds = ["compute_cycles", *(kind.name for kind in CYCLE_KINDS[1:])]
-        self._kinds = [events.index(name) for name in kinds]
+        self._kinds = [events.index(name) for name in CYCLE_PARTS]
         self._cycles = events.index("cycles")
         self._seen = 0
         self.words = 0

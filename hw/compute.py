@@ -8,6 +8,7 @@ from amaranth.hdl import Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.instructions import LINES_BITS
 from hw.isa import MAP_BITS, Isa, Opcode
 from hw.params import bits_for
 from hw.signatures import PairAdder, below, instruction_layout, pair_layout
@@ -118,7 +119,7 @@ class ComputeEngine(Component):
             }
         )
         now, tile_start, following = Signal(cursor), Signal(cursor), Signal(cursor)
-        line, sb_row = Signal(12), Signal(isa.sb_row_bits)
+        line, sb_row = Signal(LINES_BITS), Signal(isa.sb_row_bits)
         pixel = Signal(range(p.accumulators))
         tile_pixels = Signal(range(p.accumulators + 1))
         base = Signal(range(p.accumulators))  # the tile's first accumulator

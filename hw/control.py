@@ -6,6 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.dma import transfer_layout
 from hw.host import HostRegister, Mode, host_port
+from hw.instructions import INCREMENT_BITS
 from hw.isa import OPCODE_BITS, SYNC_BITS, Isa, Opcode
 from hw.signatures import instruction_layout
 
@@ -45,7 +46,7 @@ class Control(Component):
                 "busy": Out(1),
                 "done": Out(1),
                 "increment_edge": Out(1),
-                "stopped": Out(3),
+                "stopped": Out(INCREMENT_BITS),
                 "fetch_start": Out(1),
                 "fetch_address": Out(isa.beat_bits),
                 "fetch_length": Out(SYNC_BITS),
@@ -77,7 +78,7 @@ class Control(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         isa = self._isa
-        capacity = Signal(3, init=self._increments - 1)
+        capacity = Signal(INCREMENT_BITS, init=self._increments - 1)
         mode = Signal(Mode)
         thresholds = [Signal(64, name=f"threshold_{i}") for i in range(self._increments)]
         with m.If(self.host.write):

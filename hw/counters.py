@@ -7,13 +7,14 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.events import COUNTER_BITS, event_names
+from hw.instructions import INCREMENT_BITS
 from hw.params import TileParams, bits_for
 
 
 class Counters(Component):
     """Counts since ``clear``; a snapshot of all counters is kept per increment.
 
-    Members: <event> : In, how much to add in this cycle; toggle_<x> : In(48), running totals counted elsewhere.
+    Members: <event> : In, how much to add in this cycle; toggle_<x> : In, running totals counted elsewhere.
     clear : In(1). edge : In(1), increment : In, take the snapshot. index : In, snapshot : Out, all counters of that
     increment, hw.events.event_names order, lowest bits first.
     Timing: a snapshot holds the events up to and including the cycle before ``edge``; it can be read the cycle after.
@@ -27,8 +28,8 @@ class Counters(Component):
                 **{name: In(widths[name]) for name in self._names},
                 "clear": In(1),
                 "edge": In(1),
-                "increment": In(3),
-                "index": In(3),
+                "increment": In(INCREMENT_BITS),
+                "index": In(INCREMENT_BITS),
                 "snapshot": Out(COUNTER_BITS * len(self._names)),
             }
         )

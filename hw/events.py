@@ -62,6 +62,10 @@ TOGGLES: tuple[Event, ...] = (
 )
 
 
+CYCLE_PARTS: tuple[str, ...] = ("compute_cycles", *(event.name for event in CYCLE_KINDS[1:]))
+"""Counters that add up to ``cycles``: compute_busy is counted as the work event compute_cycles."""
+
+
 def event_names(activity: bool = False) -> tuple[str, ...]:
     """Names in the order in which the tile's snapshot packs them, lowest bits first."""
     return tuple(event.name for event in WORK + TIME + (TOGGLES if activity else ()))

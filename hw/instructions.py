@@ -19,6 +19,9 @@ SYNC_BITS = 16
 MAP_BITS = 10  # widths and heights of maps
 KERNEL_BITS = 4
 POOL_BITS = 3
+LINES_BITS = 12  # weight lines of a compute
+CLASS_BITS = 8
+INCREMENT_BITS = (MAX_INCREMENTS - 1).bit_length()
 
 
 class Opcode(IntEnum):

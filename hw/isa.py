@@ -10,8 +10,11 @@ from typing import Any
 
 from hw.errors import BadInput
 from hw.instructions import (
+    CLASS_BITS,
+    INCREMENT_BITS,
     KERNEL_BITS,
     KINDS,
+    LINES_BITS,
     MAP_BITS,
     MAX_INCREMENTS,
     POOL_BITS,
@@ -94,7 +97,7 @@ class Isa:
             Opcode.WINDOW: self._window(),
             Opcode.COMPUTE: self._compute(),
             Opcode.DECIDE: (
-                Field("increment", bits_for(MAX_INCREMENTS)),
+                Field("increment", INCREMENT_BITS),
                 Field("last", 1),
                 Field("address", self.beat_bits),
                 Field("length", SYNC_BITS),
@@ -158,7 +161,7 @@ class Isa:
             *self._pair("step_y_"),
             Field("cols", MAP_BITS),
             Field("rows", MAP_BITS),
-            Field("lines", 12),
+            Field("lines", LINES_BITS),
             Field("last_lanes", bits_for(p.synapses + 1)),
             Field("neurons", bits_for(p.neurons + 1)),
             Field("tile", bits_for(p.accumulators + 1)),
@@ -167,7 +170,7 @@ class Isa:
             Field("bias_row", self.sb_row_bits),
             Field("bias_bank", self.neuron_bits),
             *(Field(name, 1) for name in ("first", "finish", "relu", "scores")),
-            Field("score_base", 8),
+            Field("score_base", CLASS_BITS),
             Field("pool", 2),
             Field("pool_size", POOL_BITS),
             Field("pool_stride", POOL_BITS),

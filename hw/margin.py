@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.instructions import CLASS_BITS
 from hw.params import TileParams
 from hw.signatures import wide_layout
 from hw.softmax import (
@@ -18,8 +19,6 @@ from hw.softmax import (
     SCORE_FRACTION,
     score_rows,
 )
-
-CLASS_BITS = 8
 
 
 class Softmax(enum.Enum, shape=unsigned(2)):

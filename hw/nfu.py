@@ -8,6 +8,7 @@ from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.events import COUNTER_BITS
 from hw.params import TileParams
 from hw.signatures import line_layout
 from hw.toggles import registers
@@ -17,7 +18,7 @@ class Products(Component):
     """NFU-1 of one neuron: ``synapses`` exact products, one register each.
 
     Members: operands, weights : In(line). lanes : In(synapses), lanes that compute in this cycle. products : Out, list
-    of registers of twice the word width. toggles : Out(48), bit changes of the products (activity only).
+    of registers of twice the word width. toggles : Out(COUNTER_BITS), bit changes of the products (activity only).
     Timing: latency 1, one line per cycle, neither provides nor respects back pressure. A lane outside ``lanes`` holds.
     """
 
@@ -32,7 +33,7 @@ class Products(Component):
                 "weights": In(line_layout(p)),
                 "lanes": In(p.synapses),
                 "clear": In(1),
-                "toggles": Out(48),
+                "toggles": Out(COUNTER_BITS),
                 **members,
             }
         )
@@ -61,7 +62,7 @@ class Sum(Component):
     """NFU-2 of one neuron: balanced adder tree over the products, one register behind it.
 
     Members: product_<i> : In. lanes : In(synapses), products that count (a held one is masked). en : In(1).
-    total : Out(signed(accumulator_width)). toggles : Out(48) (activity only).
+    total : Out(signed(accumulator_width)). toggles : Out(COUNTER_BITS) (activity only).
     Timing: latency 1, neither provides nor respects back pressure; without ``en`` the register holds.
     """
 
@@ -76,7 +77,7 @@ class Sum(Component):
                 "en": In(1),
                 "clear": In(1),
                 "total": Out(signed(p.accumulator_width)),
-                "toggles": Out(48),
+                "toggles": Out(COUNTER_BITS),
                 **members,
             }
         )

@@ -5,6 +5,8 @@ from amaranth.lib import enum
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.events import COUNTER_BITS
+from hw.instructions import CLASS_BITS
 from hw.isa import MAP_BITS, Isa, Opcode
 from hw.output import OutputWriter
 from hw.pool import PoolSequencer, pool_control
@@ -45,7 +47,7 @@ class PostProcess(Component):
                 "words": In(result_layout(p)),
                 "drained": Out(1),
                 "score": Out(1),
-                "score_base": Out(8),
+                "score_base": Out(CLASS_BITS),
                 "neurons": Out(range(p.neurons + 1)),
                 "pool": Out(pool_control(p)),
                 "pool_words": Out(result_layout(p)),
@@ -59,7 +61,7 @@ class PostProcess(Component):
                 "written": Out(isa.fields[Opcode.COMPUTE][0].width),
                 "clear": In(1),
                 "clear_toggles": In(1),
-                "toggles": Out(48),
+                "toggles": Out(COUNTER_BITS),
             }
         )
 

@@ -15,8 +15,9 @@ from hw.dma import TRANSFER_QUEUE, Dma
 from hw.events import COUNTER_BITS, event_names
 from hw.fetch import Fetch
 from hw.host import host_port
+from hw.instructions import CLASS_BITS, INCREMENT_BITS
 from hw.isa import OPCODE_BITS, Opcode, isa
-from hw.margin import CLASS_BITS, MarginController
+from hw.margin import MarginController
 from hw.neuron import NEURON_TOGGLES
 from hw.nfu_array import NfuArray
 from hw.params import TileParams
@@ -48,7 +49,7 @@ class Tile(Component):
             "busy": Out(1),
             "done": Out(1),
             "increment_edge": Out(1),
-            "stopped": Out(3),
+            "stopped": Out(INCREMENT_BITS),
             "winner": Out(CLASS_BITS),
             "margin": Out(64),
             "out__valid": Out(1),
@@ -56,7 +57,7 @@ class Tile(Component):
             "fault": Out(1),
         }
         if params.counters:
-            members["snapshot_index"] = In(3)
+            members["snapshot_index"] = In(INCREMENT_BITS)
             members["snapshot"] = Out(COUNTER_BITS * len(event_names(params.activity)))
         super().__init__(members)
 

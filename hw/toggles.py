@@ -8,6 +8,8 @@ from typing import Any
 
 from amaranth.hdl import Cat, ClockSignal, Instance, Module, ResetSignal, Signal, Value
 
+from hw.events import COUNTER_BITS
+
 
 def registers(
     m: Module, name: str, activity: bool, enables: list[Value], values: list[Value], clear: Value
@@ -23,11 +25,12 @@ def registers(
             with m.If(en):
                 m.d.sync += q.eq(d)
         return outputs, None
-    count = Signal(48, name=f"{name}_toggles")
+    count = Signal(COUNTER_BITS, name=f"{name}_toggles")
     m.submodules[f"{name}_bank"] = Instance(
         "toggle_register",
         p_LANES=len(values),
         p_WIDTH=shape.width,
+        p_COUNTER_BITS=COUNTER_BITS,
         i_clk=ClockSignal(),
         i_rst=ResetSignal(),
         i_clear=clear,
@@ -41,10 +44,11 @@ def registers(
 
 def probe(m: Module, name: str, en: Value, before: Value, after: Value, clear: Value) -> Signal:
     """Running number of bits in which ``after`` differs from ``before`` in cycles with ``en`` (activity only)."""
-    count = Signal(48, name=f"{name}_toggles")
+    count = Signal(COUNTER_BITS, name=f"{name}_toggles")
     m.submodules[f"{name}_probe"] = Instance(
         "toggle_probe",
         p_WIDTH=len(before),
+        p_COUNTER_BITS=COUNTER_BITS,
         i_clk=ClockSignal(),
         i_rst=ResetSignal(),
         i_clear=clear,

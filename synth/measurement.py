@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hw.errors import BadInput
-from hw.events import CYCLE_KINDS, event_names
+from hw.events import CYCLE_PARTS, event_names
 from hw.params import TileParams
 from synth.technology import first_error
 
@@ -158,9 +158,7 @@ def _array(arrays: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> 
 def _check_run(header: Header, params: TileParams, index: int, counts: Counts) -> None:
     """Sums that must hold for every image, whatever the network."""
     run, names = header.runs[index], header.events
-    # compute_busy, the first of the kinds, is counted as the work event compute_cycles
-    kinds = ["compute_cycles", *(kind.name for kind in CYCLE_KINDS[1:])]
-    total = counts.events[:, [names.index(name) for name in kinds]].sum(axis=1)
+    total = counts.events[:, [names.index(name) for name in CYCLE_PARTS]].sum(axis=1)
     cycles = counts.events[:, names.index("cycles")]
     if (bad := np.flatnonzero(total != cycles)).size:
         image = int(bad[0])

@@ -14,11 +14,23 @@ from golden.mapping.plan import LayerPlan, Planner
 from golden.mapping.schedule import Constants, Scheduler
 from golden.network import Layer, Network
 from hw.errors import BadInput
-from hw.instructions import MAX_INCREMENTS, SYNC_BITS, Base, Compute, Decide, End, Entry, Instruction, Load, Store
+from hw.instructions import (
+    CLASS_BITS,
+    MAX_INCREMENTS,
+    SYNC_BITS,
+    Base,
+    Compute,
+    Decide,
+    End,
+    Entry,
+    Instruction,
+    Load,
+    Store,
+)
 from hw.isa import Isa, isa
 from hw.params import TileParams
 
-MOST_CLASSES = 256  # classes that score_base can number
+MOST_CLASSES = 1 << CLASS_BITS  # that score_base can number
 
 
 def map_network(networks: Sequence[Network], params: TileParams) -> Mapped:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from golden.limits import BURST_NS
 from golden.mapping.layout import MapLayout, extent, lines_of, pitches, run_beats
 from golden.mapping.pieces import Piece, block_lines, blocks, chunks, pieces_of
 from golden.network import Layer, Network
@@ -16,8 +17,7 @@ from hw.errors import BadInput
 from hw.instructions import KERNEL_BITS, MAP_BITS, POOL_BITS, Buffer, Pool
 from hw.params import TileParams
 
-# Of the estimate only: cycles of a DDR3-1600 x64 beat at 4 ns, of a transfer's start, of taking a compute.
-BEAT_CYCLES = 1.25
+# Of the estimate only: cycles of a transfer's start, of taking a compute.
 TRANSFER_CYCLES = 6.0
 COMPUTE_CYCLES = 4.0
 SB_WEIGHT = 0.05  # price of a weight-row read, in cycles: between equals the plan with fewer reads wins
@@ -277,7 +277,7 @@ class Planner:
         if stage is not None:
             beats += n * out_h * lines_of(out_w, p)
             transfers += len(slabs) * len(per_block)
-        dma = beats * BEAT_CYCLES + transfers * TRANSFER_CYCLES
+        dma = beats * BURST_NS / p.clock_ns + transfers * TRANSFER_CYCLES
         overlapped = (stream is None or stream.count > 1) and (stage is None or stage.count > 1)
         return (max(compute, dma) if overlapped else compute + dma) + SB_WEIGHT * reads
 

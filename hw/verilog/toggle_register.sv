@@ -2,7 +2,8 @@
 // For simulation only: it replaces plain registers when the tile is generated with activity counters.
 module toggle_register #(
     parameter int LANES = 1,
-    parameter int WIDTH = 1
+    parameter int WIDTH = 1,
+    parameter int COUNTER_BITS = 48
 ) (
     input  logic                   clk,
     input  logic                   rst,
@@ -10,7 +11,7 @@ module toggle_register #(
     input  logic [LANES-1:0]       en,
     input  logic [LANES*WIDTH-1:0] d,
     output logic [LANES*WIDTH-1:0] q,
-    output logic [47:0]            toggles
+    output logic [COUNTER_BITS-1:0]            toggles
 );
   localparam int COUNT = $clog2(WIDTH + 1);
   logic [COUNT-1:0] changed[LANES];
@@ -23,10 +24,10 @@ module toggle_register #(
       changed[i] <= en[i] ? COUNT'($countones(d[i*WIDTH+:WIDTH] ^ value)) : '0;
     end
   end
-  logic [47:0] sum;
+  logic [COUNTER_BITS-1:0] sum;
   always_comb begin
     sum = '0;
-    for (int i = 0; i < LANES; i++) sum += 48'(changed[i]);
+    for (int i = 0; i < LANES; i++) sum += COUNTER_BITS'(changed[i]);
   end
   always_ff @(posedge clk) begin
     if (rst || clear) toggles <= '0;

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cosim.dram import DDR3_1600K, ORIGIN, SOURCES, DramConfig, Ideal, Request, Timing, dram_config, replay
+from golden import limits
 from hw.errors import BadInput
 from hw.params import preset
 
@@ -29,6 +30,10 @@ def test_documented_table_is_the_table() -> None:
     text = (Path(__file__).parents[2] / "docs" / "dram.md").read_text()
     rows = dict(re.findall(r"^\| (t_\w+) \| ([\d.]+) \|", text, re.MULTILINE))
     assert {name: float(value) * 1000 for name, value in rows.items()} == {name: getattr(T, name) for name in ORIGIN}
+
+
+def test_roofline_has_the_same_burst() -> None:
+    assert (T.t_burst, T.burst_bytes) == (limits.BURST_NS * 1000, limits.BURST_BYTES)
 
 
 def test_peak_is_12_8_gigabytes_per_second() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from hw.margin import CLASS_BITS, MarginController
+from hw.instructions import CLASS_BITS
+from hw.margin import MarginController
 from hw.params import TileParams, preset
 from hw.softmax import FRACTION, LEAST_CLASSES, ONE, exponential, score_code, score_rows
 from tests.hw.sim import SHAPES, lone, simulate

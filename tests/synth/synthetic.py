@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hw.events import CYCLE_KINDS, event_names
+from hw.events import CYCLE_KINDS, CYCLE_PARTS, event_names
 from hw.params import preset
 
 LEVELS = ((0.1, [2, 5, 50], 12_000), (0.2, [4, 10, 100], 40_000), (1.0, [20, 50, 500], 2_300_000))
@@ -40,8 +40,7 @@ def counts(rng: np.random.Generator, images: int, macs: int, activity: bool, bas
     put("decision", 1)
     for kind in CYCLE_KINDS[1:]:
         put(kind.name, rng.integers(0, base_cycles // 4 + 2, images))
-    kinds = ["compute_cycles", *(kind.name for kind in CYCLE_KINDS[1:])]
-    put("cycles", table[:, [names.index(name) for name in kinds]].sum(axis=1))
+    put("cycles", table[:, [names.index(name) for name in CYCLE_PARTS]].sum(axis=1))
     if activity:
         for name, per_mac in (("operand", 0.4), ("weight", 0.7), ("product", 21), ("sum", 2), ("accumulator", 2)):
             put(f"toggle_{name}", (macs * per_mac * rng.normal(1, 0.1, images)).astype(np.int64))
