@@ -9,9 +9,11 @@ from golden.mapping.dram_image import pack_lines
 from golden.mapping.layout import DramMap, run_beats
 from golden.mapping.mapped import Mapped
 from golden.mapping.ops import Emit, Op, Region, hoist, with_waits
-from golden.mapping.pieces import block_lines, blocks, pack_weights
-from golden.mapping.plan import LayerPlan, Planner
+from golden.mapping.pieces import Block, blocks, pack_weights
+from golden.mapping.plan import Input, LayerPlan, Planner
 from golden.mapping.schedule import Constants, Scheduler
+from golden.mapping.slabs import input_rows
+from golden.mapping.view import cells_of, view_of
 from golden.network import Layer, Network
 from hw.errors import BadInput
 from hw.instructions import (
@@ -31,6 +33,7 @@ from hw.isa import Isa, isa
 from hw.params import TileParams
 
 MOST_CLASSES = 1 << CLASS_BITS  # that score_base can number
+CUTS = 4  # blocks of a layer, at most, that start within a block of weights
 
 
 def map_network(networks: Sequence[Network], params: TileParams) -> Mapped:
@@ -114,16 +117,13 @@ class _Mapper:
 
     def run(self) -> Mapped:
         p, nets = self.p, self.nets
-        full = Planner(p, self._bias_rows(nets[-1])).network(nets[-1], None)
-        chunks = [plan.chunk for plan in full]
-        # a smaller increment's own chunk would pack its weights differently; its classifier is its own anyway
-        plans = [Planner(p, self._bias_rows(net)).network(net, chunks) for net in nets[:-1]] + [full]
+        plans = [Planner(p, self._bias_rows(net)).network(net) for net in nets]
         constants = _Constants(p)
-        tables = self._constants(constants, chunks)
-        scratch, scratch_beats = self._scratch(plans)
+        tables = self._constants(constants, plans)
+        maps, scratch_beats = self._scratch(plans)
         sequences = []
         for number, chosen in enumerate(plans):
-            scheduler = Scheduler(chosen, tables[number], scratch[number], p)
+            scheduler = Scheduler(chosen, tables[number], maps[number], p)
             ops = hoist(scheduler.run(), p)
             sequences.append(with_waits([*ops, scheduler.scores_store()], p))
         return self._assemble(plans, constants, sequences, scratch_beats)
@@ -137,65 +137,88 @@ class _Mapper:
             (b, index) for index, layer in layers for b in range(len(list(blocks(len(layer.weight), self.p))))
         )
 
-    def _bias_rows(self, net: Network) -> int:
-        """SB rows of biases: hidden layers' lines, then the classifier's from a new row on."""
-        n, last = self.p.neurons, len(list(blocks(net.classes, self.p)))
-        return -(-len(self._bias_order(net)) // n) + -(-last // n)
-
     def _bias_order(self, net: Network) -> list[tuple[int, int]]:
         """The largest increment's bias lines up to the last one that ``net`` needs."""
         order = self._hidden_blocks(self.nets[-1])
         mine = set(self._hidden_blocks(net))
         return order[: max((order.index(item) + 1 for item in mine), default=0)]
 
-    def _bias_table(self, lines: list[tuple[Layer, int]]) -> np.ndarray:
+    def _bias_rows(self, net: Network) -> int:
+        """SB rows of biases at most: hidden layers' lines, then from a new row on the classifier's and cut blocks'."""
+        n = self.p.neurons
+        own = len(list(blocks(net.classes, self.p))) + CUTS * len(net.layers)
+        return -(-len(self._bias_order(net)) // n) + -(-own // n)
+
+    def _bias_lines(self, biases: list[np.ndarray]) -> np.ndarray:
         """Bias lines by SB row and bank, [rows, neurons, synapses]."""
         n = self.p.neurons
-        table = np.zeros((-(-len(lines) // n) * n, self.p.synapses), dtype=np.int64)
-        for at, (layer, block) in enumerate(lines):
-            words = layer.bias[block * n : (block + 1) * n].numpy()
+        table = np.zeros((-(-len(biases) // n) * n, self.p.synapses), dtype=np.int64)
+        for at, words in enumerate(biases):
             table[at, : len(words)] = words
         return table.reshape(-1, n, self.p.synapses)
 
-    def _constants(self, constants: _Constants, chunks: list[int]) -> list[Constants]:
+    def _constants(self, constants: _Constants, plans: list[list[LayerPlan]]) -> list[Constants]:
         p, full = self.p, self.nets[-1]
         n = p.neurons
-        hidden = self._hidden_blocks(full)
-        bias_at = constants.add(self._bias_table([(full.layers[index], b) for b, index in hidden]))
-        weights = [constants.add(pack_weights(layer, chunks[i], p)) for i, layer in enumerate(full.layers[:-1])]
-        lines = [block_lines(layer, chunks[i], p) for i, layer in enumerate(full.layers[:-1])]
+
+        def words(layer: Layer, first: int) -> np.ndarray:
+            return layer.bias[first : first + n].numpy()
+
+        shared = [words(full.layers[index], b * n) for b, index in self._hidden_blocks(full)]
+        bias_at = constants.add(self._bias_lines(shared))
+        weights = [constants.add(pack_weights(layer, p)) for layer in full.layers[:-1]]
+        lines = [view_of(layer, p).lines for layer in full.layers[:-1]]
         found = []
-        for net in self.nets:
-            last = net.layers[-1]
-            classifier = [(last, b) for b in range(len(list(blocks(net.classes, p))))]
-            own_bias = constants.add(self._bias_table(classifier))
-            own = constants.add(pack_weights(last, chunks[-1], p))
+        for net, chosen in zip(self.nets, plans, strict=True):
+            last = len(net.layers) - 1
+            # lines of the increment's own: the classifier's, and of blocks that start within a block of weights
+            cut: list[tuple[int, Block]] = [
+                (index, block)
+                for index, plan in enumerate(chosen)
+                for block in plan.blocks
+                if block.offset or index == last
+            ]
+            own_bias = constants.add(self._bias_lines([words(net.layers[i], block.first) for i, block in cut]))
+            own = constants.add(pack_weights(net.layers[last], p))
             order = self._bias_order(net)
             rows = -(-len(order) // n)
-            own_rows = -(-len(classifier) // n)
-            places = {(index, b): divmod(at, n) for at, (b, index) in enumerate(order)}
-            index = len(net.layers) - 1
-            places |= {(index, b): (rows + b // n, b % n) for b in range(len(classifier))}
+            places = {(index, b * n): divmod(at, n) for at, (b, index) in enumerate(order)}
+            places |= {(i, block.first): (rows + at // n, at % n) for at, (i, block) in enumerate(cut)}
             tables = [(bias_at, 0, rows)] if rows else []
+            own_rows = -(-len(cut) // n)
             tables.append((own_bias, rows, own_rows))
-            block = block_lines(last, chunks[-1], p)
-            found.append(Constants((*weights, own), (*lines, block), tuple(tables), places, rows + own_rows))
+            block_lines = (*lines, view_of(net.layers[last], p).lines)
+            found.append(Constants((*weights, own), block_lines, tuple(tables), places, rows + own_rows))
         return found
 
     # -- addresses -----------------------------------------------------------------------------------------------
 
-    def _scratch(self, plans: list[list[LayerPlan]]) -> tuple[list[list[int]], int]:
-        """Beat of each layer's spilled map within the scratch area, per increment, and the area's size."""
+    def _scratch(self, plans: list[list[LayerPlan]]) -> tuple[list[list[DramMap]], int]:
+        """Every layer's input in DRAM (scratch addresses from the area's start), per increment, and the area's size."""
         found, most = [], 0
         for chosen in plans:
-            at, offsets = 0, []
-            for plan in chosen:
-                offsets.append(at)
+            at, maps = 0, [DramMap.of(chosen[0].layer.in_shape, Base.IMAGE, 0, self.p)]
+            for index, plan in enumerate(chosen):
+                following = chosen[index + 1] if index + 1 < len(chosen) else None
+                dense = following is not None and self._dense(plan, following)
+                maps.append(DramMap.of(plan.layer.out_shape, Base.ABSOLUTE, at, self.p, dense))
                 if plan.stage is not None:
-                    at += DramMap.of(plan.layer.out_shape, Base.ABSOLUTE, 0, self.p).beats
-            found.append(offsets)
+                    at += maps[-1].beats
+            found.append(maps)
             most = max(most, at)
         return found, most
+
+    def _dense(self, plan: LayerPlan, following: LayerPlan) -> bool:
+        """Whether a spilled map may lie plane by plane: both sides move whole cells of rows without gaps."""
+        p = self.p
+        _, height, width = plan.layer.out_shape
+        cells = cells_of(width, p)
+        if plan.stage is None or width % p.cell_words or following.kind != Input.AREAS or following.view.vector:
+            return False
+        whole = all(input_rows(following.layer, slab) == (0, height) for slab in following.slabs)
+        beats = all(slab.out_y * cells % p.beat_cells == 0 for slab in plan.slabs)
+        assert following.areas is not None
+        return whole and beats and following.areas.pitch == cells == plan.stage.pitch
 
     def _assemble(
         self, plans: list[list[LayerPlan]], constants: _Constants, sequences: list[list[Op]], scratch_beats: int

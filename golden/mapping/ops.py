@@ -1,4 +1,4 @@
-"""Operations of a schedule: instructions with the buffer rows and DRAM beats that they touch.
+"""Operations of a schedule: instructions with the buffer cells and DRAM beats that they touch.
 
 A schedule is first a sequence that is right when executed one by one. ``hoist`` moves loads ahead of computes that
 they do not touch, so that transfers run under computes; ``with_waits`` derives the sync counts that keep every pair of
@@ -27,8 +27,8 @@ class Region(Enum):
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows [first, end) of a buffer; ``space`` is its number in hw.isa.Buffer."""
+class Cells:
+    """Cells [first, end) of a neuron buffer, or rows of SB; ``space`` is its number in hw.isa.Buffer."""
 
     space: int
     first: int
@@ -37,7 +37,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Emit:
-    """Results of a finishing compute: rows and columns of the layer's output map, for some neurons."""
+    """Results of a finishing compute: rows and columns of the layer's output map, for some neurons.
+
+    sub: place of the first column in its cell; vector: one pixel, whose channels lie one behind the other.
+    """
 
     layer: int
     channel: int
@@ -46,6 +49,8 @@ class Emit:
     row_end: int
     col: int
     col_end: int
+    sub: int
+    vector: int
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,8 @@ class Op:
     """An instruction and its footprint. ``beats``: DRAM beats [first, end) touched in its region."""
 
     instruction: Load | Store | Window | Compute
-    reads: tuple[Rows, ...] = ()
-    writes: tuple[Rows, ...] = ()
+    reads: tuple[Cells, ...] = ()
+    writes: tuple[Cells, ...] = ()
     region: Region = Region.NONE
     beats: tuple[int, int] = (0, 0)
     emit: Emit | None = None
@@ -64,20 +69,21 @@ class Op:
         return isinstance(self.instruction, Load | Store)
 
 
-def overlap(a: Iterable[Rows], b: Iterable[Rows]) -> bool:
+def overlap(a: Iterable[Cells], b: Iterable[Cells]) -> bool:
     return any(x.space == y.space and x.first < y.end and y.first < x.end for x in a for y in b)
 
 
 class _Table:
-    """A number per row of every buffer."""
+    """A number per cell of the neuron buffers and per row of SB."""
 
     def __init__(self, p: TileParams) -> None:
-        self._rows = [np.zeros(rows, dtype=np.int64) for rows in (*p.buffer_rows, p.sb_rows)]
+        sizes = (*(rows * p.banks for rows in p.buffer_rows), p.sb_rows)
+        self._rows = [np.zeros(size, dtype=np.int64) for size in sizes]
 
-    def most(self, rows: Iterable[Rows]) -> int:
+    def most(self, rows: Iterable[Cells]) -> int:
         return max((int(self._rows[r.space][r.first : r.end].max()) for r in rows if r.end > r.first), default=0)
 
-    def put(self, rows: Iterable[Rows], value: int) -> None:
+    def put(self, rows: Iterable[Cells], value: int) -> None:
         for r in rows:
             self._rows[r.space][r.first : r.end] = np.maximum(self._rows[r.space][r.first : r.end], value)
 

@@ -1,107 +1,84 @@
 """Decides, layer by layer, where maps lie, what is streamed, and how a layer is cut into steps.
 
-A layer reads one neuron buffer and writes the other. Its input is resident when it fits, else it is streamed from
-DRAM in slabs of rows and chunks of channels. Its output stays in the other buffer, laid out as the next layer wants
-it, when that fits, else it is spilled to DRAM slab by slab. Candidates are compared by an estimate of cycles.
+A layer reads one neuron buffer and writes the other. Its input is resident when it is there or fits, else it is streamed
+from DRAM: row by row through a ring, or in areas that hold the channels of a piece of weight lines and the rows of a
+slab. Its output stays in the other buffer, laid out as the next layer wants it, when that fits, else it is spilled to
+DRAM slab by slab. The plans of a network are those with the least estimated cycles.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from functools import lru_cache
 
 from golden.limits import BURST_NS
-from golden.mapping.layout import MapLayout, extent, lines_of, pitches, run_beats
-from golden.mapping.pieces import Piece, block_lines, blocks, chunks, pieces_of
+from golden.mapping.layout import DramMap, MapLayout, extent
+from golden.mapping.pieces import Block, Piece, pieces_of, split, steps_of
+from golden.mapping.slabs import Slab, input_rows, open_rows, slabs_of
+from golden.mapping.view import View, cells_of, columns_read, pitches, view_of
 from golden.network import Layer, Network
 from hw.errors import BadInput
-from hw.instructions import KERNEL_BITS, MAP_BITS, POOL_BITS, Buffer, Pool
+from hw.instructions import MAP_BITS, POOL_BITS, UNUSED, Base, Buffer
 from hw.params import TileParams
 
 # Of the estimate only: cycles of a transfer's start, of taking a compute.
-TRANSFER_CYCLES = 6.0
-COMPUTE_CYCLES = 4.0
-SB_WEIGHT = 0.05  # price of a weight-row read, in cycles: between equals the plan with fewer reads wins
+TRANSFER_CYCLES = 2.0
+COMPUTE_CYCLES = 2.0
+SB_WEIGHT = 0.02  # price of a weight-row read, in cycles: between equals the plan with fewer reads wins
 
 
-@dataclass(frozen=True)
-class Slab:
-    """Output pixels of a step, before pooling: ``cols`` x ``rows`` from (x, y); rows out_y .. out_end-1 leave it."""
+class Input(Enum):
+    """How a layer's input comes into its buffer."""
 
-    x: int
-    y: int
-    cols: int
-    rows: int
-    out_y: int
-    out_end: int
+    RESIDENT = 0  # the layer before wrote it there
+    RING = 1  # rows are loaded, each once a block, and overwritten when they are done with (or all fit)
+    AREAS = 2  # rows of a slab and channels of a piece, in equal areas used in turn
 
 
 @dataclass(frozen=True)
 class Areas:
-    """``count`` equal areas of ``rows`` buffer rows, used in turn; pitches of what they hold."""
+    """``count`` equal areas of ``cells`` cells, used in turn; pitches of what they hold."""
 
     count: int
-    rows: int
+    cells: int
     pitch: int
     plane: int
 
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """How a layer runs. ``stream``: areas of the source buffer for slabs of the input, None when it is resident.
+    """How a layer runs.
 
-    ``load``: the resident input has to be loaded from DRAM first. ``stage``: areas of the target buffer from which
-    the output is spilled, None when it stays there, laid out as ``output``. ``chunk``: channels after which weight
-    packing restarts and which a streamed area holds.
+    input: layout of the input map (RESIDENT, RING; of a vector: its lines). ring_rows: rows of the ring, 0 when all
+    fit. areas: of AREAS. columns: cells of a run that meet in no bank. output: layout of the output map, in its stage
+    when ``stage`` is set: areas of the target buffer from which it is spilled. vector: the output is written word by word.
     """
 
     layer: Layer
+    view: View
     source: Buffer
     target: Buffer
+    kind: Input
     input: MapLayout
-    load: bool
-    stream: Areas | None
+    ring_rows: int
+    areas: Areas | None
+    columns: int
     output: MapLayout
     stage: Areas | None
-    chunk: int
+    vector: bool
+    blocks: tuple[Block, ...]
     pieces: tuple[Piece, ...]
     slabs: tuple[Slab, ...]
     cost: float
 
 
-def rows_emitted(layer: Layer, y: int, end: int) -> tuple[int, int]:
-    """Pooled rows [first, end) whose last pixel row lies in rows [y, end) of the sums."""
-    if layer.pool is None:
-        return y, end
-    height, pooled = layer.sum_shape[1], layer.out_shape[1]
-    last = [min(r * layer.pool.stride + layer.pool.size, height) - 1 for r in range(pooled)]
-    first = sum(row < y for row in last)
-    return first, sum(row < end for row in last)
+@dataclass(frozen=True)
+class _State:
+    """Before a layer: its input's layout (None: in DRAM) and columns, and the buffer that it is or may be in."""
 
-
-def input_rows(layer: Layer, slab: Slab) -> tuple[int, int]:
-    """Input rows [first, end) that a slab's windows meet."""
-    if layer.fc:
-        return 0, layer.in_shape[1]
-    first = slab.y * layer.stride - layer.padding[0]
-    last = (slab.y + slab.rows - 1) * layer.stride - layer.padding[0] + layer.kernel[0]
-    height = layer.in_shape[1]
-    start = min(max(first, 0), height - 1)
-    return start, max(min(last, height), start + 1)
-
-
-def _slabs(layer: Layer, rows: int, cols: int) -> tuple[Slab, ...]:
-    _, height, width = layer.sum_shape
-    found: list[Slab] = []
-    for y in range(0, height, rows):
-        end = min(y + rows, height)
-        emitted = rows_emitted(layer, y, end)
-        found.extend(Slab(x, y, min(cols, width - x), end - y, *emitted) for x in range(0, width, cols))
-    return tuple(found)
-
-
-def open_rows(layer: Layer) -> int:
-    """Rows of pooling windows that are open at a time."""
-    return -(-layer.pool.size // layer.pool.stride) if layer.pool is not None else 0
+    resident: MapLayout | None
+    columns: int
+    source: Buffer
 
 
 class Planner:
@@ -115,36 +92,36 @@ class Planner:
                 f"biases fill {bias_rows} rows of SB, but {params.name} has {params.sb_rows}; use fewer neurons"
             )
 
-    def network(self, network: Network, given: Sequence[int] | None) -> list[LayerPlan]:
-        """A plan for every layer. ``given``: chunk of each layer, fixed by the largest increment; None to choose."""
-        plans: list[LayerPlan] = []
-        resident: MapLayout | None = None
-        free = Buffer.NBIN
-        for index, layer in enumerate(network.layers):
-            following = network.layers[index + 1] if index + 1 < len(network.layers) else None
+    def network(self, network: Network) -> list[LayerPlan]:
+        """A plan for every layer."""
+        for layer in network.layers:
             self._check(layer)
-            chunk = None if given is None else given[index]
-            sources = (free, Buffer(1 - free)) if resident is None else (resident.buffer,)
-            best: LayerPlan | None = None
-            for source in sources:
-                for plan in self._candidates(layer, following, source, resident, chunk):
-                    if best is None or plan.cost < best.cost:
-                        best = plan
-            if best is None:
-                raise BadInput(self._misfit(layer, chunk))
-            plans.append(best)
-            resident = best.output if best.stage is None else None
-            free = best.source
-        return plans
+        stuck: list[int] = []
+
+        @lru_cache
+        def best(index: int, state: _State) -> tuple[float, tuple[LayerPlan, ...]] | None:
+            if index == len(network.layers):
+                return 0.0, ()
+            found: tuple[float, tuple[LayerPlan, ...]] | None = None
+            following = network.layers[index + 1] if index + 1 < len(network.layers) else None
+            plans = self._cheapest(network.layers[index], following, state)
+            if not plans:
+                stuck.append(index)
+            for plan, after in plans:
+                rest = best(index + 1, after)
+                if rest is not None and (found is None or plan.cost + rest[0] < found[0]):
+                    found = (plan.cost + rest[0], (plan, *rest[1]))
+            return found
+
+        starts = [best(0, _State(None, 0, buffer)) for buffer in (Buffer.NBIN, Buffer.NBOUT)]
+        chosen = min((start for start in starts if start is not None), key=lambda start: start[0], default=None)
+        if chosen is None:
+            raise BadInput(self._misfit(network.layers[max(stuck)]))
+        return list(chosen[1])
 
     def _check(self, layer: Layer) -> None:
         p = self.p
-        most = (1 << KERNEL_BITS) - 1
-        if max(layer.kernel) > most:
-            raise BadInput(
-                f"layer {layer.name}: kernels up to {most} are wanted, not {layer.kernel[0]}x{layer.kernel[1]}; "
-                f"use several smaller ones"
-            )
+        view = view_of(layer, p)
         most = (1 << POOL_BITS) - 1
         if layer.stride > most:
             raise BadInput(
@@ -161,149 +138,285 @@ class Planner:
                 f"layer {layer.name}: maps up to {most} pixels wide and high are wanted, not "
                 f"{layer.in_shape[1]}x{layer.in_shape[2]}; use smaller images"
             )
-        if layer.pool is not None and open_rows(layer) * layer.out_shape[2] > p.pool_entries:
+        if view.lines >> 12:
+            raise BadInput(f"layer {layer.name}: fewer than 4096 weight lines a neuron are wanted, not {view.lines}")
+        if layer.pool is not None and open_rows(layer) * layer.sum_shape[2] > p.pool_entries:
             raise BadInput(
-                f"layer {layer.name}: {open_rows(layer)} rows of {layer.out_shape[2]} pooling windows open at once, "
+                f"layer {layer.name}: {open_rows(layer)} rows of {layer.sum_shape[2]} sums for pooling at once, "
                 f"but {p.name} has pool_entries {p.pool_entries}; use a smaller map or a larger tile"
             )
 
-    def _misfit(self, layer: Layer, chunk: int | None) -> str:
+    def _misfit(self, layer: Layer) -> str:
         p = self.p
         channels, height, width = layer.in_shape
         n, out_h, out_w = layer.out_shape
-        lines = block_lines(layer, chunk or 1, p)
         return (
             f"layer {layer.name} does not fit {p.name}: input {channels}x{height}x{width}, output {n}x{out_h}x{out_w}, "
-            f"{layer.inputs} synapses a neuron ({lines} weight lines), but NBin holds {p.nbin_rows * p.synapses} "
-            f"words, NBout {p.nbout_rows * p.synapses}, SB {self.ring} lines, {p.accumulators} accumulators; "
-            f"use smaller maps or a larger tile"
+            f"{layer.inputs} synapses a neuron ({view_of(layer, p).lines} weight lines), but NBin holds "
+            f"{p.nbin_rows * p.row_words} words, NBout {p.nbout_rows * p.row_words}, SB {self.ring} lines, "
+            f"{p.accumulators} accumulators; use smaller maps or a larger tile"
         )
 
-    def _candidates(
-        self, layer: Layer, following: Layer | None, source: Buffer, resident: MapLayout | None, given: int | None
-    ) -> Iterator[LayerPlan]:
+    def _cells(self, buffer: Buffer) -> int:
+        return self.p.buffer_rows[buffer] * self.p.banks
+
+    # -- candidates ----------------------------------------------------------------------------------------------
+
+    def _cheapest(self, layer: Layer, following: Layer | None, state: _State) -> list[tuple[LayerPlan, _State]]:
+        """The cheapest plan for every state that it can leave behind."""
+        found: dict[_State, LayerPlan] = {}
+        for output, stage_wanted, after in self._outputs(layer, following, Buffer(1 - state.source)):
+            for plan in self._plans(layer, state, output, stage_wanted):
+                if after not in found or plan.cost < found[after].cost:
+                    found[after] = plan
+        return [(plan, after) for after, plan in found.items()]
+
+    def _outputs(
+        self, layer: Layer, following: Layer | None, target: Buffer
+    ) -> Iterator[tuple[MapLayout | None, bool, _State]]:
+        """(layout of the whole output or None, whether it is spilled, the state behind it)."""
         p = self.p
-        target = Buffer(1 - source)
-        channels, height, width = layer.in_shape
-        pitch, plane = pitches(layer, height, p)
-        words = p.buffer_rows[source] * p.synapses
-        whole = resident or MapLayout(source, 0, pitch, plane)
-        fits = resident is not None or extent(channels, height, width, pitch, plane) <= words
-        output = self._output(layer, following, target)
-        for chunk in (given,) if given is not None else range(channels, 0, -1):
-            pieces = tuple(pieces_of(layer, chunk, max(1, self.ring // 3), p))
+        n, height, width = layer.out_shape
+        if following is None:
+            yield MapLayout(target, 0, 1, 1), False, _State(None, 0, target)
+            return
+        view = view_of(following, p)
+        if view.vector:
+            cells = cells_of(width, p)
+            whole = cells_of(n, p) if height * width == 1 else n * height * cells
+            if whole <= self._cells(target):
+                yield MapLayout(target, 0, cells, height * cells), False, _State(
+                    MapLayout(target, 0, view.taps // p.cell_words, view.taps // p.cell_words), 0, target
+                )
+        else:
+            for columns in self._columns(following, view):
+                pair = pitches(view, height, columns, n, False, p)
+                if pair and extent(n, height, width, *pair, p) <= self._cells(target):
+                    layout = MapLayout(target, 0, *pair)
+                    yield layout, False, _State(layout, columns, target)
+        if height * width > 1:
+            for source in (target, Buffer(1 - target)):
+                yield None, True, _State(None, 0, source)
+
+    def _columns(self, layer: Layer, view: View) -> list[int]:
+        """Sensible numbers of cells of a run to read at a time: every one that makes the layer quicker."""
+        p = self.p
+        if view.vector:
+            return [0]
+        least = columns_read(view, layer.sum_shape[2], 1, -view.padding[1], p)
+        found: list[int] = []
+        quickest = None
+        for columns in range(least, min(UNUSED, p.banks + 1)):
+            if pitches(view, layer.in_shape[1], columns, view.channels, False, p) is None:
+                continue
+            steps = self._steps(layer, split(layer, columns, p))
+            if quickest is None or steps < quickest:
+                found.append(columns)
+                quickest = steps
+        return found
+
+    def _steps(self, layer: Layer, blocks: tuple[Block, ...]) -> int:
+        _, height, width = layer.sum_shape
+        return sum(steps_of(width, height, block.groups) for block in blocks)
+
+    def _plans(
+        self, layer: Layer, state: _State, output: MapLayout | None, spilled: bool
+    ) -> Iterator[LayerPlan]:  # fmt: skip
+        view = view_of(layer, self.p)
+        if state.resident is not None:
+            yield from self._with(layer, view, state, Input.RESIDENT, state.columns, output, spilled)
+            return
+        for columns in self._columns(layer, view):
+            yield from self._with(layer, view, state, Input.RING, columns, output, spilled)
+            yield from self._with(layer, view, state, Input.AREAS, columns, output, spilled)
+
+    def _with(
+        self, layer: Layer, view: View, state: _State, kind: Input, columns: int, output: MapLayout | None, spilled: bool
+    ) -> Iterator[LayerPlan]:  # fmt: skip
+        p = self.p
+        blocks = split(layer, columns, p)
+        target = Buffer(1 - state.source)
+        for step in self._line_steps(view, kind):
+            pieces = tuple(pieces_of(view, step))
             if max(piece.lines for piece in pieces) > self.ring:
                 continue
-            if layer.fc and fits and given is None and chunk < channels:
-                break  # a resident vector is cut by lines, never by channels
-            for rows, cols in self._shapes(layer, len(pieces) > 1, fits and output is not None):
-                slabs = _slabs(layer, rows, cols)
-                stream = None if fits else self._stream(layer, chunk, slabs, source)
-                stage = None if output is not None else self._stage(layer, slabs, target)
-                if (not fits and stream is None) or (output is None and stage is None):
+            for rows, cols in self._shapes(layer, blocks, len(pieces) > 1, kind, spilled):
+                slabs = slabs_of(layer, rows, cols)
+                stage = self._stage(layer, slabs, target) if spilled else None
+                if spilled and stage is None:
                     continue
-                cost = self._cost(layer, chunk, pieces, slabs, stream, stage)
                 held = output or MapLayout(target, 0, *((stage.pitch, stage.plane) if stage else (1, 1)))
-                load = fits and resident is None
-                yield LayerPlan(layer, source, target, whole, load, stream, held, stage, chunk, pieces, slabs, cost)
+                vector = layer.out_shape[1] * layer.out_shape[2] == 1 and not spilled
+                for place, ring_rows, areas in self._places(layer, view, state, kind, columns, pieces, slabs):
+                    cost = self._cost(layer, view, kind, blocks, pieces, slabs, ring_rows, areas, stage)
+                    yield LayerPlan(
+                        layer, view, state.source, target, kind, place, ring_rows, areas, columns, held, stage, vector,
+                        blocks, pieces, slabs, cost,
+                    )  # fmt: skip
 
-    def _output(self, layer: Layer, following: Layer | None, target: Buffer) -> MapLayout | None:
-        """Layout of the whole output in the target buffer, None when it does not fit."""
-        n, height, width = layer.out_shape
-        pitch, plane = (width, height * width) if following is None else pitches(following, height, self.p)
-        fits = extent(n, height, width, pitch, plane) <= self.p.buffer_rows[target] * self.p.synapses
-        return MapLayout(target, 0, pitch, plane) if fits else None
+    def _line_steps(self, view: View, kind: Input) -> list[int]:
+        """Weight lines of a piece to try."""
+        if view.vector:
+            return [max(1, min(view.lines, self.ring // 3))]
+        if kind == Input.RING:
+            return [view.lines]
+        most = min(view.lines, self.ring)
+        if kind == Input.RESIDENT:
+            return [most] if view.lines <= self.ring else [max(1, self.ring // 3)]
+        return sorted({most, *(n for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26) if n < most)})
 
-    def _shapes(self, layer: Layer, chained: bool, whole: bool) -> Iterator[tuple[int, int]]:
+    def _shapes(
+        self, layer: Layer, blocks: tuple[Block, ...], chained: bool, kind: Input, spilled: bool
+    ) -> Iterator[tuple[int, int]]:
         """Rows and columns of a slab. Pooling wants whole rows; a sum over several computes wants one tile."""
-        _, height, width = layer.sum_shape
-        for rows in (height,) if whole and not chained else range(1, height + 1):
-            if not chained or rows * width <= self.p.accumulators:
-                yield rows, width
-        if layer.pool is None and chained and width > self.p.accumulators:
-            yield 1, self.p.accumulators
-            yield 1, -(-self.p.accumulators // 2)
-
-    def _stream(self, layer: Layer, chunk: int, slabs: tuple[Slab, ...], source: Buffer) -> Areas | None:
         p = self.p
-        channels, _, width = layer.in_shape
-        rows = max(end - first for first, end in (input_rows(layer, slab) for slab in slabs))
-        pitch, plane = pitches(layer, rows, p)
-        area = lines_of(extent(min(chunk, channels), rows, width, pitch, plane), p)
-        count = p.buffer_rows[source] // area
-        return Areas(count, area, pitch, plane) if count else None
+        _, height, width = layer.sum_shape
+        most = p.accumulators
+        per_row = max(-(-width // block.groups) for block in blocks)
+        if kind == Input.RESIDENT and not chained and not spilled:
+            yield height, width
+            return
+        for rows in sorted({min(n, height) for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, height)}):
+            if not chained or rows * per_row <= most:
+                yield rows, width
+        if layer.pool is None and chained and per_row > most // 2 and kind != Input.RING:
+            yield 1, max(1, most // 2)
+
+    def _places(
+        self, layer: Layer, view: View, state: _State, kind: Input, columns: int, pieces: tuple[Piece, ...],
+        slabs: tuple[Slab, ...],
+    ) -> Iterator[tuple[MapLayout, int, Areas | None]]:  # fmt: skip
+        """(layout of the input, rows of the ring, areas)."""
+        p = self.p
+        if kind == Input.RESIDENT:
+            assert state.resident is not None
+            yield state.resident, 0, None
+            return
+        cells = self._cells(state.source)
+        channels, height, width = layer.in_shape
+        if view.vector:
+            yield from self._vector_places(layer, view, state, kind, pieces)
+            return
+        spans = [input_rows(layer, slab) for slab in slabs]
+        rows = max(end - first for first, end in spans)
+        if kind == Input.AREAS:
+            most = max(piece.channels for piece in pieces)
+            pair = pitches(view, rows, columns, most, False, p)
+            if pair is None:
+                return
+            area = extent(most, rows, width, *pair, p)
+            if area <= cells:
+                yield MapLayout(state.source, 0, *pair), 0, Areas(cells // area, area, *pair)
+            return
+        pair = pitches(view, height, columns, channels, False, p)
+        if pair and extent(channels, height, width, *pair, p) <= cells:
+            yield MapLayout(state.source, 0, *pair), 0, None
+            return
+        for ring_rows in range(height - 1, rows - 1, -1):
+            pair = pitches(view, ring_rows, columns, channels, True, p)
+            if pair and extent(channels, ring_rows, width, *pair, p) <= cells:
+                yield MapLayout(state.source, 0, *pair), ring_rows, None
+                return
+
+    def _vector_places(
+        self, layer: Layer, view: View, state: _State, kind: Input, pieces: tuple[Piece, ...]
+    ) -> Iterator[tuple[MapLayout, int, Areas | None]]:
+        """A vector is a map's rows without gaps; an area holds the rows that a piece meets."""
+        p = self.p
+        channels, height, width = layer.in_shape
+        if height * width == 1:
+            return  # vectors are never spilled
+        step = view.taps // p.cell_words
+        place = MapLayout(state.source, 0, step, step)
+        row = cells_of(width, p)
+        if kind == Input.RING:
+            if channels * height * row <= self._cells(state.source):
+                yield place, 0, None
+            return
+        rows = max(vector_rows(layer, view, piece)[1] - vector_rows(layer, view, piece)[0] for piece in pieces)
+        if rows * row <= self._cells(state.source):
+            yield place, 0, Areas(self._cells(state.source) // (rows * row), rows * row, row, row)
 
     def _stage(self, layer: Layer, slabs: tuple[Slab, ...], target: Buffer) -> Areas | None:
         p = self.p
         n, _, width = layer.out_shape
         rows = max(1, max(slab.out_end - slab.out_y for slab in slabs))
-        area = lines_of(extent(min(n, p.neurons), rows, width, width, rows * width), p)
-        count = p.buffer_rows[target] // area
-        return Areas(count, area, width, rows * width) if count else None
+        pitch = cells_of(width, p)
+        area = min(n, p.neurons) * rows * pitch
+        count = self._cells(target) // area
+        return Areas(count, area, pitch, rows * pitch) if count else None
+
+    # -- estimate ------------------------------------------------------------------------------------------------
 
     def _cost(
-        self, layer: Layer, chunk: int, pieces: tuple[Piece, ...], slabs: tuple[Slab, ...], stream: Areas | None,
-        stage: Areas | None,
+        self, layer: Layer, view: View, kind: Input, blocks: tuple[Block, ...], pieces: tuple[Piece, ...],
+        slabs: tuple[Slab, ...], ring_rows: int, areas: Areas | None, stage: Areas | None,
     ) -> float:  # fmt: skip
         """Estimate of the layer's cycles; a price, no promise."""
         p = self.p
-        n, out_h, out_w = layer.out_shape
-        channels, _, width = layer.in_shape
-        lines = sum(piece.lines for piece in pieces)
-        per_block = list(blocks(n, p))
-        sums = layer.sum_shape[1] * layer.sum_shape[2]
-        emitted = out_h * out_w / sums
-        drain = max(min(n, p.neurons) * emitted, 1.0 if layer.pool is None else 2.0)  # cycles a result vector
-        compute = reads = 0.0
-        for slab in slabs:
-            pixels = slab.cols * slab.rows
-            if len(pieces) > 1 and pixels > p.accumulators // 2:
-                compute += pixels * (lines + drain)
-            else:
-                compute += pixels * max(lines, drain)
-            compute += len(pieces) * COMPUTE_CYCLES
-            reads += lines * -(-pixels // tile_of(p, pixels, len(pieces) > 1))
-        compute, reads = compute * len(per_block), reads * len(per_block)
-        group = -(-p.neurons // p.lines_per_beat)
-        again = 1 if lines <= self.ring else len(slabs)
-        beats = float(again * lines * group * len(per_block))
-        transfers = float(again * len(pieces) * len(per_block))
-        if stream is not None:
-            rows = [end - first for first, end in (input_rows(layer, slab) for slab in slabs)]
-            parts = len(list(chunks(channels, chunk)))
-            passes = 1 if len(slabs) * parts <= stream.count else len(per_block)
-            beats += passes * sum(rows) * channels * run_beats(width, p)
-            transfers += passes * sum(min(row * parts, channels) for row in rows)
+        n, out_h, _ = layer.out_shape
+        channels, height, _ = layer.in_shape
+        chained = len(pieces) > 1
+        compute = reads = loads = beats = 0.0
+        row_beats = DramMap.of(layer.in_shape, Base.ABSOLUTE, 0, p).run_beats
+        line_beats = [-(-block.neurons // p.lines_per_beat) for block in blocks]
+        again = 1 if view.lines <= self.ring else len(slabs)
+        for block, per_line in zip(blocks, line_beats, strict=True):
+            for slab in slabs:
+                steps = steps_of(slab.cols, slab.rows, block.groups)
+                words = block.neurons * block.groups
+                emitted = words * (slab.out_end - slab.out_y) / max(slab.rows, 1)  # per step and row of sums
+                drain = max(1.0, emitted / p.cell_words)
+                if chained and steps > p.accumulators // 2:
+                    compute += steps * (view.lines + drain)
+                else:
+                    compute += steps * max(view.lines, drain)
+                compute += COMPUTE_CYCLES * len(pieces) * (2 if chained else 1)
+                reads += view.lines * -(-steps // tile_of(p, steps, chained))
+                loads += len(pieces)
+            beats += again * view.lines * per_line
+        if kind == Input.RING:
+            passes = 1 if not ring_rows else len(blocks)
+            beats += passes * channels * height * row_beats
+            loads += passes * height
+            if ring_rows:
+                spans = [input_rows(layer, slab) for slab in slabs]
+                spare = ring_rows - max(end - first for first, end in spans)
+                new = max(after[1] - before[1] for before, after in zip(spans, spans[1:], strict=False))
+                if spare < new:  # a slab's rows cannot be loaded under the one before
+                    late = (new - max(spare, 0)) * channels * row_beats * BURST_NS / p.clock_ns + 20
+                    compute += late * len(slabs) * len(blocks)
+        if kind == Input.AREAS and areas is not None:
+            passes = 1 if len(slabs) * len(pieces) <= areas.count else len(blocks)
+            moved = sum(self._area_rows(layer, view, slab, piece) for slab in slabs for piece in pieces) * row_beats
+            beats += passes * moved
+            loads += passes * len(slabs) * sum(min(piece.channels, height) for piece in pieces)
+            if areas.count == 1:
+                compute += moved * passes * BURST_NS / p.clock_ns
         if stage is not None:
-            beats += n * out_h * lines_of(out_w, p)
-            transfers += len(slabs) * len(per_block)
-        dma = beats * BURST_NS / p.clock_ns + transfers * TRANSFER_CYCLES
-        overlapped = (stream is None or stream.count > 1) and (stage is None or stage.count > 1)
-        return (max(compute, dma) if overlapped else compute + dma) + SB_WEIGHT * reads
+            stored = n * out_h * DramMap.of(layer.out_shape, Base.ABSOLUTE, 0, p).run_beats
+            beats += 2 * stored
+            loads += len(slabs) * len(blocks)
+            if stage.count == 1:
+                compute += stored * BURST_NS / p.clock_ns
+        dma = beats * BURST_NS / p.clock_ns + loads * TRANSFER_CYCLES
+        return max(compute, dma) + 0.1 * min(compute, dma) + SB_WEIGHT * reads
+
+    def _area_rows(self, layer: Layer, view: View, slab: Slab, piece: Piece) -> int:
+        if view.vector:
+            first, end = vector_rows(layer, view, piece)
+            return end - first
+        first, end = input_rows(layer, slab)
+        return piece.channels * (end - first)
 
 
-def tile_of(p: TileParams, pixels: int, chained: bool) -> int:
-    """Pixels of a tile: all of a chained sum's; else half the accumulators, so that one tile drains under the next."""
-    return pixels if chained else min(pixels, max(1, p.accumulators // 2))
+def vector_rows(layer: Layer, view: View, piece: Piece) -> tuple[int, int]:
+    """Rows [first, end) of a map, numbered through its channels, that a piece of a vector's lines meets."""
+    width = layer.in_shape[2]
+    words = piece.line * view.taps, (piece.line + piece.lines - 1) * view.taps + piece.last_lanes
+    return words[0] // width, -(-words[1] // width)
 
 
-def pool_fields(layer: Layer, y: int) -> dict[str, Any]:
-    """The pooling fields of a Compute whose sums start at row ``y``."""
-    _, height, width = layer.sum_shape
-    _, pool_h, pool_w = layer.out_shape
-    if layer.pool is None:
-        return {"pool": Pool.NONE, "out_w": width, "out_h": height, "out_y": y, "pool_w": width, "pool_h": height}
-    size, stride = layer.pool.size, layer.pool.stride
-    return {
-        "pool": layer.pool.kind,
-        "pool_size": size,
-        "pool_stride": stride,
-        "out_w": width,
-        "out_h": height,
-        "out_y": y,
-        "pool_w": pool_w,
-        "pool_h": pool_h,
-        "pool_y": y // stride,
-        "pool_phase": y % stride,
-        "pool_slot": y // stride % open_rows(layer),
-    }
+def tile_of(p: TileParams, steps: int, chained: bool) -> int:
+    """Steps of a tile: all of a chained sum's; else half the accumulators, so that one tile drains under the next."""
+    return steps if chained else min(steps, max(1, p.accumulators // 2))
