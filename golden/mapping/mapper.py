@@ -1,7 +1,7 @@
 """Increments of a network to program and DRAM image."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from hw.isa import Isa, isa
 from hw.params import TileParams
 
 MOST_CLASSES = 1 << CLASS_BITS  # that score_base can number
+PRICES = ((1.0, 0.1), (1.0, 0.4), (1.0, 1.0), (0.3, 1.0))  # of computing and of DRAM time, tried in turn
 CUTS = 4  # blocks of a layer, at most, that start within a block of weights
 
 
@@ -109,6 +110,29 @@ class _Constants:
         return at
 
 
+    def mark(self) -> int:
+        return len(self.raw)
+
+    def back_to(self, mark: int) -> None:
+        del self.raw[mark:]
+
+    def since(self, mark: int) -> bytes:
+        return bytes(self.raw[mark:])
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """Beats of the hidden layers' biases and weights, and the lines of a block of each."""
+
+    biases: int
+    weights: tuple[int, ...]
+    lines: tuple[int, ...]
+
+
+def _words(layer: Layer, first: int, p: TileParams) -> np.ndarray:
+    return layer.bias[first : first + p.neurons].numpy()
+
+
 class _Mapper:
     def __init__(self, nets: tuple[Network, ...], params: TileParams) -> None:
         self.nets = nets
@@ -116,16 +140,27 @@ class _Mapper:
         self.isa: Isa = isa(params)
 
     def run(self) -> Mapped:
-        p, nets = self.p, self.nets
-        plans = [Planner(p, self._bias_rows(net)).network(net) for net in nets]
+        p = self.p
         constants = _Constants(p)
-        tables = self._constants(constants, plans)
-        maps, scratch_beats = self._scratch(plans)
-        sequences = []
-        for number, chosen in enumerate(plans):
-            scheduler = Scheduler(chosen, tables[number], maps[number], p)
-            ops = hoist(scheduler.run(), p)
-            sequences.append(with_waits([*ops, scheduler.scores_store()], p))
+        shared = self._shared(constants)
+        plans, sequences, scratch_beats = [], [], 0
+        for net in self.nets:
+            own = constants.mark()
+            candidates = []
+            for prices in PRICES:
+                constants.back_to(own)
+                chosen = Planner(p, self._bias_rows(net), prices).network(net)
+                tables = self._constants(constants, shared, net, chosen)
+                maps, beats = self._scratch(chosen)
+                scheduler = Scheduler(chosen, tables, maps, p)
+                ops, cycles = hoist(scheduler.run(), p)
+                candidates.append((cycles, chosen, [*ops, scheduler.scores_store()], beats, constants.since(own)))
+            cycles, chosen, ops, beats, raw = min(candidates, key=lambda candidate: candidate[0])
+            constants.back_to(own)
+            constants.raw += raw
+            plans.append(chosen)
+            sequences.append(with_waits(ops, p))
+            scratch_beats = max(scratch_beats, beats)
         return self._assemble(plans, constants, sequences, scratch_beats)
 
     # -- constants -----------------------------------------------------------------------------------------------
@@ -157,56 +192,49 @@ class _Mapper:
             table[at, : len(words)] = words
         return table.reshape(-1, n, self.p.synapses)
 
-    def _constants(self, constants: _Constants, plans: list[list[LayerPlan]]) -> list[Constants]:
+    def _shared(self, constants: _Constants) -> "_Shared":
+        """Biases and weights of the hidden layers, stored once for all increments."""
         p, full = self.p, self.nets[-1]
-        n = p.neurons
+        hidden = [_words(full.layers[index], b * p.neurons, p) for b, index in self._hidden_blocks(full)]
+        bias_at = constants.add(self._bias_lines(hidden))
+        weights = tuple(constants.add(pack_weights(layer, p)) for layer in full.layers[:-1])
+        return _Shared(bias_at, weights, tuple(view_of(layer, p).lines for layer in full.layers[:-1]))
 
-        def words(layer: Layer, first: int) -> np.ndarray:
-            return layer.bias[first : first + n].numpy()
-
-        shared = [words(full.layers[index], b * n) for b, index in self._hidden_blocks(full)]
-        bias_at = constants.add(self._bias_lines(shared))
-        weights = [constants.add(pack_weights(layer, p)) for layer in full.layers[:-1]]
-        lines = [view_of(layer, p).lines for layer in full.layers[:-1]]
-        found = []
-        for net, chosen in zip(self.nets, plans, strict=True):
-            last = len(net.layers) - 1
-            # lines of the increment's own: the classifier's, and of blocks that start within a block of weights
-            cut: list[tuple[int, Block]] = [
-                (index, block)
-                for index, plan in enumerate(chosen)
-                for block in plan.blocks
-                if block.offset or index == last
-            ]
-            own_bias = constants.add(self._bias_lines([words(net.layers[i], block.first) for i, block in cut]))
-            own = constants.add(pack_weights(net.layers[last], p))
-            order = self._bias_order(net)
-            rows = -(-len(order) // n)
-            places = {(index, b * n): divmod(at, n) for at, (b, index) in enumerate(order)}
-            places |= {(i, block.first): (rows + at // n, at % n) for at, (i, block) in enumerate(cut)}
-            tables = [(bias_at, 0, rows)] if rows else []
-            own_rows = -(-len(cut) // n)
-            tables.append((own_bias, rows, own_rows))
-            block_lines = (*lines, view_of(net.layers[last], p).lines)
-            found.append(Constants((*weights, own), block_lines, tuple(tables), places, rows + own_rows))
-        return found
+    def _constants(
+        self, constants: _Constants, shared: "_Shared", net: Network, chosen: list[LayerPlan]
+    ) -> Constants:  # fmt: skip
+        """Where ``net`` finds its constants; adds its own: the classifier's, biases of cut blocks."""
+        p, n = self.p, self.p.neurons
+        last = len(net.layers) - 1
+        cut: list[tuple[int, Block]] = [
+            (index, block)
+            for index, plan in enumerate(chosen)
+            for block in plan.blocks
+            if block.offset or index == last
+        ]
+        own_bias = constants.add(self._bias_lines([_words(net.layers[i], block.first, p) for i, block in cut]))
+        own = constants.add(pack_weights(net.layers[last], p))
+        order = self._bias_order(net)
+        rows, own_rows = -(-len(order) // n), -(-len(cut) // n)
+        places = {(index, b * n): divmod(at, n) for at, (b, index) in enumerate(order)}
+        places |= {(i, block.first): (rows + at // n, at % n) for at, (i, block) in enumerate(cut)}
+        tables = [(shared.biases, 0, rows)] if rows else []
+        tables.append((own_bias, rows, own_rows))
+        lines = (*shared.lines, view_of(net.layers[last], p).lines)
+        return Constants((*shared.weights, own), lines, tuple(tables), places, rows + own_rows)
 
     # -- addresses -----------------------------------------------------------------------------------------------
 
-    def _scratch(self, plans: list[list[LayerPlan]]) -> tuple[list[list[DramMap]], int]:
-        """Every layer's input in DRAM (scratch addresses from the area's start), per increment, and the area's size."""
-        found, most = [], 0
-        for chosen in plans:
-            at, maps = 0, [DramMap.of(chosen[0].layer.in_shape, Base.IMAGE, 0, self.p)]
-            for index, plan in enumerate(chosen):
-                following = chosen[index + 1] if index + 1 < len(chosen) else None
-                dense = following is not None and self._dense(plan, following)
-                maps.append(DramMap.of(plan.layer.out_shape, Base.ABSOLUTE, at, self.p, dense))
-                if plan.stage is not None:
-                    at += maps[-1].beats
-            found.append(maps)
-            most = max(most, at)
-        return found, most
+    def _scratch(self, chosen: list[LayerPlan]) -> tuple[list[DramMap], int]:
+        """Every layer's input in DRAM (scratch addresses from the area's start), and the beats used of the area."""
+        at, maps = 0, [DramMap.of(chosen[0].layer.in_shape, Base.IMAGE, 0, self.p)]
+        for index, plan in enumerate(chosen):
+            following = chosen[index + 1] if index + 1 < len(chosen) else None
+            dense = following is not None and self._dense(plan, following)
+            maps.append(DramMap.of(plan.layer.out_shape, Base.ABSOLUTE, at, self.p, dense))
+            if plan.stage is not None:
+                at += maps[-1].beats
+        return maps, at
 
     def _dense(self, plan: LayerPlan, following: LayerPlan) -> bool:
         """Whether a spilled map may lie plane by plane: both sides move whole cells of rows without gaps."""

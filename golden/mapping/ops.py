@@ -11,7 +11,8 @@ from enum import Enum
 
 import numpy as np
 
-from hw.instructions import Compute, Load, Store, Window
+from golden.limits import BURST_NS
+from hw.instructions import Buffer, Compute, Load, Store, Window
 from hw.isa import replace_waits
 from hw.params import TileParams
 
@@ -88,14 +89,25 @@ class _Table:
             self._rows[r.space][r.first : r.end] = np.maximum(self._rows[r.space][r.first : r.end], value)
 
 
-def hoist(ops: Sequence[Op], p: TileParams, lag: int = 1, quota: int = 8) -> list[Op]:
-    """The same operations, every load as early as the rows it overwrites allow.
+def cycles_of(op: Op, p: TileParams) -> float:
+    """Estimate of how long an operation keeps its engine: DRAM time of a transfer, issue time of a compute."""
+    i = op.instruction
+    if isinstance(i, Window):
+        return 1.0
+    if isinstance(i, Compute):
+        return float(i.rows * -(-i.cols // i.groups) * i.lines + 1 + i.load_bias)
+    beats = i.runs * (-(-i.length // p.lines_per_beat) if i.buffer == Buffer.SB else i.length)
+    return (beats + 1) * BURST_NS / p.clock_ns  # and the instruction itself
 
-    Computes keep their order, and so do operations that touch the same rows or scratch beats. Two limits keep the short
-    transfer queue from holding up the dispatch of computes that are ready: a load follows the last compute that needs
-    its rows by ``lag`` more computes, and at most ``quota`` loads that a compute does not need stand before it.
+
+def hoist(ops: Sequence[Op], p: TileParams) -> tuple[list[Op], float]:
+    """The same operations, and an estimate of their cycles: loads moved ahead so that the DMA engine is busy while computes run.
+
+    Computes keep their order, and so do operations that touch the same cells or scratch beats. Both engines are
+    followed in estimated time: behind a compute stand the loads that the DMA engine starts while it runs, those that
+    are needed first in front; a load comes no later than the compute that needs it.
     """
-    in_use, moved = _Table(p), _Table(p)  # per row: computes that touched it so far; earliest place of a later transfer
+    in_use, moved = _Table(p), _Table(p)  # per cell: computes that touched it so far; earliest place of a later transfer
     stores: list[tuple[int, int, int]] = []
     line: list[list[Op]] = [[]]  # what stands at each place: windows, then the compute
     transfers: list[tuple[int, int, Op]] = []  # (earliest place, latest place, operation) in order
@@ -109,8 +121,7 @@ def hoist(ops: Sequence[Op], p: TileParams, lag: int = 1, quota: int = 8) -> lis
             continue
         earliest = place
         if isinstance(op.instruction, Load):
-            free = in_use.most(op.writes)
-            earliest = max(free + lag if free else min(place, 1), moved.most(op.writes))
+            earliest = max(in_use.most(op.writes), moved.most(op.writes))
             if op.region == Region.SCRATCH:
                 spans = (at for first, end, at in stores if first < op.beats[1] and op.beats[0] < end)
                 earliest = max(earliest, max(spans, default=0))
@@ -119,30 +130,35 @@ def hoist(ops: Sequence[Op], p: TileParams, lag: int = 1, quota: int = 8) -> lis
             stores.append((*op.beats, place))
         moved.put(op.reads + op.writes, earliest)
         transfers.append((earliest, place, op))
-    return _merge(line, transfers, quota)
+    return _merge(line, transfers, p)
 
 
-def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], quota: int) -> list[Op]:
-    """Transfers at their places: those that are due, then up to ``quota`` that may come early, in their order."""
-    waiting: list[tuple[int, int, Op]] = []  # (number, latest place, operation)
+def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TileParams) -> tuple[list[Op], float]:
+    """Transfers at their places: those that are due before a compute, behind it those that start while it runs."""
+    waiting: list[tuple[int, int, Op]] = []  # (number, latest place, operation), in the order of need
     by_place: list[list[tuple[int, int, Op]]] = [[] for _ in line]
     for number, (earliest, latest, op) in enumerate(transfers):
         by_place[earliest].append((number, latest, op))
     found: list[Op] = []
+    landed: dict[int, float] = {}  # by latest place
+    dma = compute = 0.0
     for place, computes in enumerate(line):
         waiting = sorted(waiting + by_place[place], key=lambda item: item[0])
-        early = 0
-        kept = []
-        for number, latest, op in waiting:
-            due = latest <= place
-            if due or early < quota:
-                found.append(op)
-                early += not due
-            else:
-                kept.append((number, latest, op))
-        waiting = kept
+        due = [item for item in waiting if item[1] <= place]
+        waiting = [item for item in waiting if item[1] > place]
+        for _, latest, op in due:
+            found.append(op)
+            dma = max(dma, compute) + cycles_of(op, p) if isinstance(op.instruction, Store) else dma + cycles_of(op, p)
+            landed[latest] = dma
         found.extend(computes)
-    return found
+        start = max(compute, landed.get(place, 0.0))
+        compute = start + sum(cycles_of(op, p) for op in computes)
+        while waiting and dma < compute:
+            _, latest, op = waiting.pop(0)
+            found.append(op)
+            dma = max(dma, start) + cycles_of(op, p)
+            landed[latest] = max(dma, landed.get(latest, 0.0))
+    return found, max(dma, compute)
 
 
 def with_waits(ops: Sequence[Op], p: TileParams) -> list[Op]:

@@ -82,10 +82,15 @@ class _State:
 
 
 class Planner:
-    """Plans networks for one set of tile parameters; ``bias_rows`` rows of SB are taken."""
+    """Plans networks for one set of tile parameters; ``bias_rows`` rows of SB are taken.
 
-    def __init__(self, params: TileParams, bias_rows: int) -> None:
+    prices: of a cycle of computing and of one of DRAM time; which of them holds a network back shows only when all its
+    layers are put together.
+    """
+
+    def __init__(self, params: TileParams, bias_rows: int, prices: tuple[float, float] = (1.0, 0.1)) -> None:
         self.p = params
+        self.prices = prices
         self.ring = params.sb_rows - bias_rows
         if self.ring < 1:
             raise BadInput(
@@ -388,9 +393,14 @@ class Planner:
                     compute += late * len(slabs) * len(blocks)
         if kind == Input.AREAS and areas is not None:
             passes = 1 if len(slabs) * len(pieces) <= areas.count else len(blocks)
-            moved = sum(self._area_rows(layer, view, slab, piece) for slab in slabs for piece in pieces) * row_beats
+            if self._planes(layer, view, slabs, areas):
+                per_channel = DramMap.of(layer.in_shape, Base.ABSOLUTE, 0, p, True).run_beats
+                moved = len(slabs) * sum(piece.channels for piece in pieces) * per_channel
+                loads += passes * len(slabs) * len(pieces)
+            else:
+                moved = sum(self._area_rows(layer, view, slab, piece) for slab in slabs for piece in pieces) * row_beats
+                loads += passes * len(slabs) * sum(min(piece.channels, height) for piece in pieces)
             beats += passes * moved
-            loads += passes * len(slabs) * sum(min(piece.channels, height) for piece in pieces)
             if areas.count == 1:
                 compute += moved * passes * BURST_NS / p.clock_ns
         if stage is not None:
@@ -400,7 +410,13 @@ class Planner:
             if stage.count == 1:
                 compute += stored * BURST_NS / p.clock_ns
         dma = beats * BURST_NS / p.clock_ns + loads * TRANSFER_CYCLES
-        return max(compute, dma) + 0.1 * min(compute, dma) + SB_WEIGHT * reads
+        return self.prices[0] * compute + self.prices[1] * dma + SB_WEIGHT * reads
+
+    def _planes(self, layer: Layer, view: View, slabs: tuple[Slab, ...], areas: Areas) -> bool:
+        """Whether areas take whole planes, which can then lie in DRAM without gaps between rows."""
+        _, height, width = layer.in_shape
+        whole = all(input_rows(layer, slab) == (0, height) for slab in slabs)
+        return whole and not view.vector and width % self.p.cell_words == 0 and areas.pitch == cells_of(width, self.p)
 
     def _area_rows(self, layer: Layer, view: View, slab: Slab, piece: Piece) -> int:
         if view.vector:

@@ -21,6 +21,7 @@ from hw.instructions import Base, Buffer, Compute, Load, Pool, Store
 from hw.isa import Isa, isa
 from hw.params import TileParams
 
+PREFETCH_LINES = 13  # weight lines of a transfer at most, so that it does not hold up others for long
 STORE_AGE = 1  # computes that are emitted before a store, so that it does not hold up transfers behind it
 
 
@@ -78,10 +79,12 @@ class Scheduler:
         self._pending: list[tuple[int, Op]] = []
         self._computes = 0
         self._window: object = None
+        group = -(-self.p.neurons // self.p.lines_per_beat)
+        self._bias_rows = {
+            row + i: beat + i * group for beat, row, rows in constants.biases for i in range(rows)
+        }  # still to be loaded: SB row -> beat
 
     def run(self) -> list[Op]:
-        for beat, row, rows in self.constants.biases:
-            self._load_lines(beat, row, rows, self.p.neurons, self.p.synapses, 1)
         for index, plan in enumerate(self.plans):
             _LayerScheduler(self, index, plan).run()
         self._flush()
@@ -123,6 +126,11 @@ class Scheduler:
 
     # -- transfers -----------------------------------------------------------------------------------------------
 
+    def bias(self, row: int) -> None:
+        """Load a row of biases unless it is there."""
+        if row in self._bias_rows:
+            self._load_lines(self._bias_rows.pop(row), row, 1, self.p.neurons, self.p.synapses, 1)
+
     def weights(self, index: int, block: Block, piece: Piece) -> int:
         """SB row of a piece's weights; loads them unless they are there."""
         row, missing = self._weights.place((index, block.first, piece.line), piece.lines)
@@ -130,7 +138,10 @@ class Scheduler:
             group = -(-self.p.neurons // self.p.lines_per_beat)
             line = block.number * self.constants.lines[index] + piece.line
             beat = self.constants.weights[index] + line * group + block.offset // self.p.lines_per_beat
-            self._load_lines(beat, row, piece.lines, block.neurons, piece.last_lanes, block.groups)
+            for at in range(0, piece.lines, PREFETCH_LINES):
+                lines = min(PREFETCH_LINES, piece.lines - at)
+                last = piece.last_lanes if at + lines == piece.lines else self.p.synapses
+                self._load_lines(beat + at * group, row + at, lines, block.neurons, last, block.groups)
         return row
 
     def _load_lines(self, beat: int, row: int, lines: int, neurons: int, last: int, groups: int) -> None:
@@ -235,7 +246,7 @@ class _LayerScheduler:
 
     def _input(self, at: int, slab: Slab, piece: Piece) -> tuple[MapLayout, tuple[int, int]]:
         """Layout of what the compute reads, and the (channel, row) at its base; loads what is missing."""
-        plan, layer, parent = self.plan, self.plan.layer, self.parent
+        p, plan, layer, parent = self.p, self.plan, self.plan.layer, self.parent
         channels, height, width = layer.in_shape
         if plan.kind == Input.RESIDENT:
             return plan.input, (0, 0)
@@ -257,7 +268,9 @@ class _LayerScheduler:
                 self.loaded = last
             return plan.input, (0, 0)
         assert self.areas is not None and plan.areas is not None
-        base, missing = self.areas.place((at, piece.channel, piece.line), plan.areas.cells)
+        used, missing = self.areas.place((at, piece.channel, piece.line), plan.areas.cells)
+        # from the buffer's end, so that the first areas can be filled while the layer before reads its map at the start
+        base = p.buffer_rows[plan.source] * p.banks - used - plan.areas.cells
         held = MapLayout(plan.source, base, plan.areas.pitch, plan.areas.plane)
         if plan.view.vector:
             first, last = vector_rows(layer, plan.view, piece)
@@ -319,6 +332,8 @@ class _LayerScheduler:
             )  # fmt: skip
             writes = self._written(block, slab, out, to_cell, to_sub, cols)
         bias_row, bias_bank = self.parent.constants.bias_line[self.index, block.first]
+        if first_of_block:
+            self.parent.bias(bias_row)
         pairs: dict[str, tuple[int, int]] = {
             "": self.parent.pair(origin), "step_y_": self.parent.pair(view.stride * held.pitch),
             "to_": self.parent.pair(to_cell), "to_y_": self.parent.pair(out.pitch),
