@@ -8,7 +8,7 @@ import numpy as np
 from golden.mapping.dram_image import pack_lines
 from golden.mapping.layout import DramMap, run_beats
 from golden.mapping.mapped import Mapped
-from golden.mapping.ops import Emit, Op, Region, hoist, with_waits
+from golden.mapping.ops import Emit, Op, Region, hoist, timeline, with_waits
 from golden.mapping.pieces import Block, blocks, pack_weights
 from golden.mapping.plan import Input, LayerPlan, Planner
 from golden.mapping.schedule import Constants, Scheduler
@@ -109,7 +109,6 @@ class _Constants:
             self.raw += pack_lines(lines, self.p)
         return at
 
-
     def mark(self) -> int:
         return len(self.raw)
 
@@ -153,13 +152,13 @@ class _Mapper:
                 tables = self._constants(constants, shared, net, chosen)
                 maps, beats = self._scratch(chosen)
                 scheduler = Scheduler(chosen, tables, maps, p)
-                ops, cycles = hoist(scheduler.run(), p)
-                candidates.append((cycles, chosen, [*ops, scheduler.scores_store()], beats, constants.since(own)))
-            cycles, chosen, ops, beats, raw = min(candidates, key=lambda candidate: candidate[0])
+                ops = with_waits([*hoist(scheduler.run(), p), scheduler.scores_store()], p)
+                candidates.append((timeline(ops, p), chosen, ops, beats, constants.since(own)))
+            _, chosen, ops, beats, raw = min(candidates, key=lambda candidate: candidate[0])
             constants.back_to(own)
             constants.raw += raw
             plans.append(chosen)
-            sequences.append(with_waits(ops, p))
+            sequences.append(ops)
             scratch_beats = max(scratch_beats, beats)
         return self._assemble(plans, constants, sequences, scratch_beats)
 

@@ -17,6 +17,9 @@ from hw.isa import replace_waits
 from hw.params import TileParams
 
 
+LEAST_LINES = 2  # weight lines of a load that is cut: every part costs an instruction
+
+
 class Region(Enum):
     """What a transfer's address is relative to until the DRAM image is laid out."""
 
@@ -100,14 +103,17 @@ def cycles_of(op: Op, p: TileParams) -> float:
     return (beats + 1) * BURST_NS / p.clock_ns  # and the instruction itself
 
 
-def hoist(ops: Sequence[Op], p: TileParams) -> tuple[list[Op], float]:
-    """The same operations, and an estimate of their cycles: loads moved ahead so that the DMA engine is busy while computes run.
+def hoist(ops: Sequence[Op], p: TileParams) -> list[Op]:
+    """The same operations, loads moved ahead so that the DMA engine is busy while computes run.
 
     Computes keep their order, and so do operations that touch the same cells or scratch beats. Both engines are
     followed in estimated time: behind a compute stand the loads that the DMA engine starts while it runs, those that
     are needed first in front; a load comes no later than the compute that needs it.
     """
-    in_use, moved = _Table(p), _Table(p)  # per cell: computes that touched it so far; earliest place of a later transfer
+    in_use, moved = (
+        _Table(p),
+        _Table(p),
+    )  # per cell: computes that touched it so far; earliest place of a later transfer
     stores: list[tuple[int, int, int]] = []
     line: list[list[Op]] = [[]]  # what stands at each place: windows, then the compute
     transfers: list[tuple[int, int, Op]] = []  # (earliest place, latest place, operation) in order
@@ -133,7 +139,7 @@ def hoist(ops: Sequence[Op], p: TileParams) -> tuple[list[Op], float]:
     return _merge(line, transfers, p)
 
 
-def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TileParams) -> tuple[list[Op], float]:
+def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TileParams) -> list[Op]:
     """Transfers at their places: those that are due before a compute, behind it those that start while it runs."""
     waiting: list[tuple[int, int, Op]] = []  # (number, latest place, operation), in the order of need
     by_place: list[list[tuple[int, int, Op]]] = [[] for _ in line]
@@ -153,12 +159,46 @@ def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TilePa
         found.extend(computes)
         start = max(compute, landed.get(place, 0.0))
         compute = start + sum(cycles_of(op, p) for op in computes)
-        while waiting and dma < compute:
-            _, latest, op = waiting.pop(0)
-            found.append(op)
-            dma = max(dma, start) + cycles_of(op, p)
+        while waiting and max(dma, start) < compute:
+            number, latest, op = waiting.pop(0)
+            first, rest = _cut(op, compute - max(dma, start), p)
+            if first is None:
+                waiting.insert(0, (number, latest, op))
+                break
+            if rest is not None:
+                waiting.insert(0, (number, latest, rest))
+            found.append(first)
+            dma = max(dma, start) + cycles_of(first, p)
             landed[latest] = max(dma, landed.get(latest, 0.0))
-    return found, max(dma, compute)
+    return found
+
+
+def _cut(op: Op, cycles: float, p: TileParams) -> tuple[Op | None, Op | None]:
+    """As many weight lines of a load as fit into ``cycles``, and the rest; other transfers stay whole."""
+    load = op.instruction
+    if not isinstance(load, Load) or load.buffer != Buffer.SB or load.runs == 1:
+        return op, None
+    beats = -(-load.length // p.lines_per_beat)
+    lines = int(cycles * p.clock_ns / BURST_NS - 1) // beats
+    if lines >= load.runs:
+        return op, None
+    if lines < min(LEAST_LINES, load.runs):
+        return None, op
+    row, address = load.row + lines, load.address + lines * load.run_beats
+    first = replace(load, runs=lines, last_words=p.synapses)
+    rest = replace(load, runs=load.runs - lines, row=row, address=address)
+    span = lines * load.run_beats
+    return (
+        replace(
+            op, instruction=first, writes=(Cells(Buffer.SB, load.row, row),), beats=(op.beats[0], op.beats[0] + span)
+        ),
+        replace(
+            op,
+            instruction=rest,
+            writes=(Cells(Buffer.SB, row, row + rest.runs),),
+            beats=(op.beats[0] + span, op.beats[1]),
+        ),
+    )
 
 
 def with_waits(ops: Sequence[Op], p: TileParams) -> list[Op]:
@@ -191,3 +231,23 @@ def with_waits(ops: Sequence[Op], p: TileParams) -> list[Op]:
             written_by_compute.put(op.writes, computes)
         found.append(replace(op, instruction=replace_waits(op.instruction, **waits)))
     return found
+
+
+DRAIN_CYCLES = 12.0  # from a compute's last issue to its last word
+
+
+def timeline(ops: Sequence[Op], p: TileParams) -> float:
+    """Estimate of the cycles of operations with their sync counts: two engines, each in order, no other waits."""
+    transfers, reads, written = [0.0], [0.0], [0.0]
+    for op in ops:
+        i = op.instruction
+        if isinstance(i, Load | Store):
+            start = max(transfers[-1], transfers[i.wait_dma], reads[i.wait_read], written[i.wait_written])
+            transfers.append(start + cycles_of(op, p))
+        elif isinstance(i, Compute):
+            start = max(reads[-1], transfers[i.wait_dma], written[i.wait_written])
+            reads.append(start + cycles_of(op, p))
+            written.append(reads[-1] + DRAIN_CYCLES)
+        else:
+            reads[-1] += 1
+    return max(transfers[-1], written[-1])

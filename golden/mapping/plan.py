@@ -52,6 +52,7 @@ class LayerPlan:
     input: layout of the input map (RESIDENT, RING; of a vector: its lines). ring_rows: rows of the ring, 0 when all
     fit. areas: of AREAS. columns: cells of a run that meet in no bank. output: layout of the output map, in its stage
     when ``stage`` is set: areas of the target buffer from which it is spilled. vector: the output is written word by word.
+    slabs_first: all blocks' weights stay in SB and a slab is computed for every block before the next slab.
     """
 
     layer: Layer
@@ -69,6 +70,7 @@ class LayerPlan:
     blocks: tuple[Block, ...]
     pieces: tuple[Piece, ...]
     slabs: tuple[Slab, ...]
+    slabs_first: bool
     cost: float
 
 
@@ -190,8 +192,10 @@ class Planner:
             cells = cells_of(width, p)
             whole = cells_of(n, p) if height * width == 1 else n * height * cells
             if whole <= self._cells(target):
-                yield MapLayout(target, 0, cells, height * cells), False, _State(
-                    MapLayout(target, 0, view.taps // p.cell_words, view.taps // p.cell_words), 0, target
+                yield (
+                    MapLayout(target, 0, cells, height * cells),
+                    False,
+                    _State(MapLayout(target, 0, view.taps // p.cell_words, view.taps // p.cell_words), 0, target),
                 )
         else:
             for columns in self._columns(following, view):
@@ -253,11 +257,20 @@ class Planner:
                 held = output or MapLayout(target, 0, *((stage.pitch, stage.plane) if stage else (1, 1)))
                 vector = layer.out_shape[1] * layer.out_shape[2] == 1 and not spilled
                 for place, ring_rows, areas in self._places(layer, view, state, kind, columns, pieces, slabs):
-                    cost = self._cost(layer, view, kind, blocks, pieces, slabs, ring_rows, areas, stage)
-                    yield LayerPlan(
-                        layer, view, state.source, target, kind, place, ring_rows, areas, columns, held, stage, vector,
-                        blocks, pieces, slabs, cost,
-                    )  # fmt: skip
+                    for first in (False, True) if self._together(layer, view, blocks, slabs) else (False,):
+                        if first and areas is not None and len(pieces) > areas.count:
+                            continue  # an area would be loaded for every block all the same
+                        cost = self._cost(layer, view, kind, blocks, pieces, slabs, ring_rows, areas, stage, first)
+                        yield LayerPlan(
+                            layer, view, state.source, target, kind, place, ring_rows, areas, columns, held, stage,
+                            vector, blocks, pieces, slabs, first, cost,
+                        )  # fmt: skip
+
+    def _together(self, layer: Layer, view: View, blocks: tuple[Block, ...], slabs: tuple[Slab, ...]) -> bool:
+        """Whether a slab can be computed for every block before the next one: all weights fit, no window stays open."""
+        pool = layer.pool
+        closed = pool is None or (pool.size == pool.stride and all(slab.y % pool.stride == 0 for slab in slabs))
+        return closed and len(slabs) > 1 and 1 < len(blocks) and len(blocks) * view.lines <= self.ring
 
     def _line_steps(self, view: View, kind: Input) -> list[int]:
         """Weight lines of a piece to try."""
@@ -355,7 +368,7 @@ class Planner:
 
     def _cost(
         self, layer: Layer, view: View, kind: Input, blocks: tuple[Block, ...], pieces: tuple[Piece, ...],
-        slabs: tuple[Slab, ...], ring_rows: int, areas: Areas | None, stage: Areas | None,
+        slabs: tuple[Slab, ...], ring_rows: int, areas: Areas | None, stage: Areas | None, slabs_first: bool,
     ) -> float:  # fmt: skip
         """Estimate of the layer's cycles; a price, no promise."""
         p = self.p
@@ -366,6 +379,8 @@ class Planner:
         row_beats = DramMap.of(layer.in_shape, Base.ABSOLUTE, 0, p).run_beats
         line_beats = [-(-block.neurons // p.lines_per_beat) for block in blocks]
         again = 1 if view.lines <= self.ring else len(slabs)
+        if slabs_first:
+            compute += len(slabs) * len(blocks)  # biases change with the block
         for block, per_line in zip(blocks, line_beats, strict=True):
             for slab in slabs:
                 steps = steps_of(slab.cols, slab.rows, block.groups)
@@ -381,7 +396,7 @@ class Planner:
                 loads += len(pieces)
             beats += again * view.lines * per_line
         if kind == Input.RING:
-            passes = 1 if not ring_rows else len(blocks)
+            passes = 1 if not ring_rows or slabs_first else len(blocks)
             beats += passes * channels * height * row_beats
             loads += passes * height
             if ring_rows:
@@ -390,9 +405,9 @@ class Planner:
                 new = max(after[1] - before[1] for before, after in zip(spans, spans[1:], strict=False))
                 if spare < new:  # a slab's rows cannot be loaded under the one before
                     late = (new - max(spare, 0)) * channels * row_beats * BURST_NS / p.clock_ns + 20
-                    compute += late * len(slabs) * len(blocks)
+                    compute += late * len(slabs) * passes
         if kind == Input.AREAS and areas is not None:
-            passes = 1 if len(slabs) * len(pieces) <= areas.count else len(blocks)
+            passes = 1 if len(slabs) * len(pieces) <= areas.count or slabs_first else len(blocks)
             if self._planes(layer, view, slabs, areas):
                 per_channel = DramMap.of(layer.in_shape, Base.ABSOLUTE, 0, p, True).run_beats
                 moved = len(slabs) * sum(piece.channels for piece in pieces) * per_channel

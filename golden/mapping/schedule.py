@@ -21,7 +21,6 @@ from hw.instructions import Base, Buffer, Compute, Load, Pool, Store
 from hw.isa import Isa, isa
 from hw.params import TileParams
 
-PREFETCH_LINES = 13  # weight lines of a transfer at most, so that it does not hold up others for long
 STORE_AGE = 1  # computes that are emitted before a store, so that it does not hold up transfers behind it
 
 
@@ -138,10 +137,7 @@ class Scheduler:
             group = -(-self.p.neurons // self.p.lines_per_beat)
             line = block.number * self.constants.lines[index] + piece.line
             beat = self.constants.weights[index] + line * group + block.offset // self.p.lines_per_beat
-            for at in range(0, piece.lines, PREFETCH_LINES):
-                lines = min(PREFETCH_LINES, piece.lines - at)
-                last = piece.last_lanes if at + lines == piece.lines else self.p.synapses
-                self._load_lines(beat + at * group, row + at, lines, block.neurons, last, block.groups)
+            self._load_lines(beat, row, piece.lines, block.neurons, piece.last_lanes, block.groups)
         return row
 
     def _load_lines(self, beat: int, row: int, lines: int, neurons: int, last: int, groups: int) -> None:
@@ -218,24 +214,31 @@ class _LayerScheduler:
 
     def run(self) -> None:
         plan = self.plan
-        for number, block in enumerate(plan.blocks):
+        if plan.slabs_first:
+            for at, slab in enumerate(plan.slabs):
+                for block in plan.blocks:
+                    self._step(block, at, slab, True)
+            return
+        for block in plan.blocks:
             if plan.ring_rows:
                 self.loaded = 0
             for at, slab in enumerate(plan.slabs):
-                out = self._output(slab)
-                for piece in plan.pieces:
-                    held, place = self._input(at, slab, piece)
-                    first = at == 0 and piece is plan.pieces[0]
-                    row = self.parent.weights(self.index, block, piece)
-                    self.parent.window(plan, held, piece.line)
-                    self._compute(block, slab, piece, held, place, out, row, first)
-                if plan.stage is not None and slab.x + slab.cols == plan.layer.sum_shape[2]:
-                    last = block.first + block.neurons
-                    spilled = self.parent.maps[self.index + 1]
-                    rows = (slab.out_y, slab.out_end)
-                    if rows[1] > rows[0]:
-                        self.parent.move(True, out, spilled, (block.first, last), rows, (block.first, slab.out_y))
-            assert number < len(plan.blocks)
+                self._step(block, at, slab, at == 0)
+
+    def _step(self, block: Block, at: int, slab: Slab, load_bias: bool) -> None:
+        """One slab of one block."""
+        plan = self.plan
+        out = self._output(slab)
+        for piece in plan.pieces:
+            held, place = self._input(at, slab, piece)
+            row = self.parent.weights(self.index, block, piece)
+            self.parent.window(plan, held, piece.line)
+            self._compute(block, slab, piece, held, place, out, row, load_bias and piece is plan.pieces[0])
+        whole_rows = slab.x + slab.cols == plan.layer.sum_shape[2]
+        if plan.stage is not None and whole_rows and slab.out_end > slab.out_y:
+            spilled = self.parent.maps[self.index + 1]
+            channels, rows = (block.first, block.first + block.neurons), (slab.out_y, slab.out_end)
+            self.parent.move(True, out, spilled, channels, rows, (block.first, slab.out_y))
 
     def _output(self, slab: Slab) -> MapLayout:
         plan, stage = self.plan, self.plan.stage
@@ -297,7 +300,7 @@ class _LayerScheduler:
 
     def _compute(
         self, block: Block, slab: Slab, piece: Piece, held: MapLayout, place: tuple[int, int], out: MapLayout, sb_row: int,
-        first_of_block: bool,
+        load_bias: bool,
     ) -> None:  # fmt: skip
         p, plan, layer, view = self.p, self.plan, self.plan.layer, self.plan.view
         is_first, is_last = piece is plan.pieces[0], piece is plan.pieces[-1]
@@ -332,7 +335,7 @@ class _LayerScheduler:
             )  # fmt: skip
             writes = self._written(block, slab, out, to_cell, to_sub, cols)
         bias_row, bias_bank = self.parent.constants.bias_line[self.index, block.first]
-        if first_of_block:
+        if load_bias:
             self.parent.bias(bias_row)
         pairs: dict[str, tuple[int, int]] = {
             "": self.parent.pair(origin), "step_y_": self.parent.pair(view.stride * held.pitch),
@@ -346,7 +349,7 @@ class _LayerScheduler:
             step_cells=step_cells, step_sub=step_sub, ring_y=ring_y if plan.ring_rows else 0, ring_rows=plan.ring_rows,
             ring_back=plan.ring_rows * held.pitch // p.banks, columns=columns, cols=slab.cols, rows=slab.rows,
             lines=piece.lines, last_lanes=piece.last_lanes, neurons=block.neurons, groups=block.groups,
-            tile=tile_of(p, steps, len(plan.pieces) > 1), sb_row=sb_row, load_bias=int(first_of_block),
+            tile=tile_of(p, steps, len(plan.pieces) > 1), sb_row=sb_row, load_bias=int(load_bias),
             bias_row=bias_row, bias_bank=bias_bank, first=int(is_first), finish=int(is_last), relu=int(layer.relu),
             scores=int(last_layer and is_last), score_base=block.first if last_layer else 0, target=out.buffer,
             to_sub=to_sub, to_cols=cols, vector=int(plan.vector), reciprocal=_reciprocals(layer),
@@ -354,7 +357,7 @@ class _LayerScheduler:
         )  # fmt: skip
         reads = self._read(slab, piece, held, place, ring_y)
         weights = Cells(int(Buffer.SB), sb_row, sb_row + piece.lines)
-        bias = (Cells(int(Buffer.SB), bias_row, bias_row + 1),) if first_of_block else ()
+        bias = (Cells(int(Buffer.SB), bias_row, bias_row + 1),) if load_bias else ()
         self.parent.emit(Op(compute, (*reads, weights, *bias), writes, emit=emit))
 
     def _read(
