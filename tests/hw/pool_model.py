@@ -10,8 +10,9 @@ Cell = tuple[int, int, dict[int, int]]  # row, bank, words by their place
 
 
 def caffe(out: int, size: int, stride: int) -> int:
-    """Windows over ``out`` pixels, Caffe's ceil rule without padding."""
-    return -(-(out - size) // stride) + 1
+    """Windows over ``out`` pixels, Caffe's ceil rule without padding; none starts behind the last pixel."""
+    windows = -(-(out - size) // stride) + 1
+    return windows - ((windows - 1) * stride >= out)
 
 
 def open_rows(size: int, stride: int) -> int:

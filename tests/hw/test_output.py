@@ -104,7 +104,8 @@ def test_collecting_and_writing_overlap(neurons: int, cols: int) -> None:
     i, dut, rng = isa(p), OutputWriter(isa(p)), random.Random(61)
     c = Compute(neurons=neurons, to_cols=cols)
     sizes = [min(p.cell_words, cols - x) for _ in range(rows) for x in range(0, cols, p.cell_words)]  # pixels of a half
-    collected, written = [], []  # cycle after which each half is full, is written
+    collected: list[int] = []
+    written: list[int] = []  # cycle after which each half is full, is written
     for k, size in enumerate(sizes):
         begin = max(collected[-1] if k else 0, written[k - 2] if k > 1 else 0)
         collected.append(begin + size)
@@ -114,7 +115,8 @@ def test_collecting_and_writing_overlap(neurons: int, cols: int) -> None:
         await start(ctx, i, dut, c)
         ctx.set(dut.valid, 1)
         ctx.set(dut.granted, 1)
-        taken, finished, cycle = 0, [], 0
+        finished: list[int] = []
+        taken = cycle = 0
         while len(finished) < len(sizes):
             ctx.set(dut.valid, taken < cols * rows)
             ctx.set(dut.vector, [rng.randint(-9, 9)] * p.neurons)
