@@ -1,6 +1,6 @@
 """Increments of a network to program and DRAM image."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,6 +34,8 @@ from hw.params import TileParams
 
 MOST_CLASSES = 1 << CLASS_BITS  # that score_base can number
 PRICES = ((1.0, 0.1), (1.0, 0.4), (1.0, 1.0), (0.3, 1.0))  # of computing and of DRAM time, tried in turn
+ALTERNATIVES = 12  # other plans of a layer that are tried
+SEARCHED_OPERATIONS = 20_000  # of all tries of a layer together, at most
 CUTS = 4  # blocks of a layer, at most, that start within a block of weights
 
 
@@ -132,6 +134,17 @@ def _words(layer: Layer, first: int, p: TileParams) -> np.ndarray:
     return layer.bias[first : first + p.neurons].numpy()
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """One way to run an increment: estimated cycles, plans, operations, scratch area, constants of its own."""
+
+    cycles: float
+    plans: tuple[LayerPlan, ...]
+    ops: tuple[Op, ...]
+    scratch_beats: int
+    constants: bytes
+
+
 class _Mapper:
     def __init__(self, nets: tuple[Network, ...], params: TileParams) -> None:
         self.nets = nets
@@ -145,22 +158,35 @@ class _Mapper:
         plans, sequences, scratch_beats = [], [], 0
         for net in self.nets:
             own = constants.mark()
-            candidates = []
-            for prices in PRICES:
+
+            def build(chosen: list[LayerPlan], net: Network = net, own: int = own) -> _Candidate:
                 constants.back_to(own)
-                chosen = Planner(p, self._bias_rows(net), prices).network(net)
                 tables = self._constants(constants, shared, net, chosen)
                 maps, beats = self._scratch(chosen)
                 scheduler = Scheduler(chosen, tables, maps, p)
                 ops = with_waits([*hoist(scheduler.run(), p), scheduler.scores_store()], p)
-                candidates.append((timeline(ops, p), chosen, ops, beats, constants.since(own)))
-            _, chosen, ops, beats, raw = min(candidates, key=lambda candidate: candidate[0])
+                return _Candidate(timeline(ops, p), tuple(chosen), tuple(ops), beats, constants.since(own))
+
+            best = self._improved(net, build)
             constants.back_to(own)
-            constants.raw += raw
-            plans.append(chosen)
-            sequences.append(ops)
-            scratch_beats = max(scratch_beats, beats)
+            constants.raw += best.constants
+            plans.append(list(best.plans))
+            sequences.append(list(best.ops))
+            scratch_beats = max(scratch_beats, best.scratch_beats)
         return self._assemble(plans, constants, sequences, scratch_beats)
+
+    def _improved(self, net: Network, build: Callable[[list[LayerPlan]], "_Candidate"]) -> "_Candidate":
+        """The quickest of the plans at several prices, then with other plans of single layers as long as that helps."""
+        planners = [Planner(self.p, self._bias_rows(net), prices) for prices in PRICES]
+        candidates = [build(planner.network(net)) for planner in planners]
+        best = min(candidates, key=lambda candidate: candidate.cycles)
+        planner = planners[candidates.index(best)]
+        for index in range(len(net.layers)):
+            most = min(ALTERNATIVES, SEARCHED_OPERATIONS // len(best.ops))
+            for other in planner.alternatives(net, best.plans, index, most):
+                tried = build([*best.plans[:index], other, *best.plans[index + 1 :]])
+                best = min(best, tried, key=lambda candidate: candidate.cycles)
+        return best
 
     # -- constants -----------------------------------------------------------------------------------------------
 

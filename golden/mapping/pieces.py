@@ -58,8 +58,12 @@ def steps_of(width: int, height: int, groups: int) -> int:
 
 
 @lru_cache
-def split(layer: Layer, columns: int, p: TileParams) -> tuple[Block, ...]:
-    """The layer's blocks: full ones, and the rest in the parts that take the fewest cycles."""
+def split(layer: Layer, columns: int, rest_first: bool, p: TileParams) -> tuple[Block, ...]:
+    """The layer's blocks: full ones, and the rest in the parts that take the fewest cycles.
+
+    rest_first: the rest comes first, so that the long blocks stand before the next layer and its weights are loaded
+    while they run.
+    """
     view = view_of(layer, p)
     neurons, height, width = layer.sum_shape
     align = p.lines_per_beat  # a block's lines are loaded from a beat boundary
@@ -87,6 +91,8 @@ def split(layer: Layer, columns: int, p: TileParams) -> tuple[Block, ...]:
             groups = most_groups(view, columns, part, width, p)
             result.append(Block(first + offset, part, groups, first // p.neurons, offset))
             offset += part
+    if rest_first:
+        result.sort(key=lambda block: (block.neurons == p.neurons, block.first))
     return tuple(result)
 
 

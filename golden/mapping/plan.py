@@ -6,7 +6,7 @@ slab. Its output stays in the other buffer, laid out as the next layer wants it,
 DRAM slab by slab. The plans of a network are those with the least estimated cycles.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -24,6 +24,7 @@ from hw.params import TileParams
 # Of the estimate only: cycles of a transfer's start, of taking a compute.
 TRANSFER_CYCLES = 2.0
 COMPUTE_CYCLES = 2.0
+FIRST_CHANNELS = 4  # a streamed map of so few channels is the image: nothing could be loaded before
 SB_WEIGHT = 0.02  # price of a weight-row read, in cycles: between equals the plan with fewer reads wins
 
 
@@ -126,6 +127,20 @@ class Planner:
             raise BadInput(self._misfit(network.layers[max(stuck)]))
         return list(chosen[1])
 
+    def alternatives(self, network: Network, plans: Sequence[LayerPlan], index: int, most: int) -> list[LayerPlan]:
+        """The cheapest ``most`` other plans of layer ``index`` between the same layouts, one of a kind."""
+        plan, layer = plans[index], network.layers[index]
+        following = network.layers[index + 1] if index + 1 < len(network.layers) else None
+        resident = plan.input if plan.kind == Input.RESIDENT else None
+        state = _State(resident, plan.columns if resident is not None else 0, plan.source)
+        output = plan.output if plan.stage is None else None
+        found: dict[tuple[object, ...], LayerPlan] = {}
+        for other in self._plans(layer, following, state, output, plan.stage is not None):
+            kind = (other.kind, len(other.pieces), len(other.slabs), other.slabs_first)
+            if kind not in found or other.cost < found[kind].cost:
+                found[kind] = other
+        return sorted(found.values(), key=lambda other: other.cost)[:most]
+
     def _check(self, layer: Layer) -> None:
         p = self.p
         view = view_of(layer, p)
@@ -173,7 +188,7 @@ class Planner:
         """The cheapest plan for every state that it can leave behind."""
         found: dict[_State, LayerPlan] = {}
         for output, stage_wanted, after in self._outputs(layer, following, Buffer(1 - state.source)):
-            for plan in self._plans(layer, state, output, stage_wanted):
+            for plan in self._plans(layer, following, state, output, stage_wanted):
                 if after not in found or plan.cost < found[after].cost:
                     found[after] = plan
         return [(plan, after) for after, plan in found.items()]
@@ -218,7 +233,7 @@ class Planner:
         for columns in range(least, min(UNUSED, p.banks + 1)):
             if pitches(view, layer.in_shape[1], columns, view.channels, False, p) is None:
                 continue
-            steps = self._steps(layer, split(layer, columns, p))
+            steps = self._steps(layer, split(layer, columns, False, p))
             if quickest is None or steps < quickest:
                 found.append(columns)
                 quickest = steps
@@ -229,21 +244,22 @@ class Planner:
         return sum(steps_of(width, height, block.groups) for block in blocks)
 
     def _plans(
-        self, layer: Layer, state: _State, output: MapLayout | None, spilled: bool
+        self, layer: Layer, following: Layer | None, state: _State, output: MapLayout | None, spilled: bool
     ) -> Iterator[LayerPlan]:  # fmt: skip
         view = view_of(layer, self.p)
         if state.resident is not None:
-            yield from self._with(layer, view, state, Input.RESIDENT, state.columns, output, spilled)
+            yield from self._with(layer, following, view, state, Input.RESIDENT, state.columns, output, spilled)
             return
         for columns in self._columns(layer, view):
-            yield from self._with(layer, view, state, Input.RING, columns, output, spilled)
-            yield from self._with(layer, view, state, Input.AREAS, columns, output, spilled)
+            yield from self._with(layer, following, view, state, Input.RING, columns, output, spilled)
+            yield from self._with(layer, following, view, state, Input.AREAS, columns, output, spilled)
 
     def _with(
-        self, layer: Layer, view: View, state: _State, kind: Input, columns: int, output: MapLayout | None, spilled: bool
+        self, layer: Layer, following: Layer | None, view: View, state: _State, kind: Input, columns: int,
+        output: MapLayout | None, spilled: bool,
     ) -> Iterator[LayerPlan]:  # fmt: skip
         p = self.p
-        blocks = split(layer, columns, p)
+        blocks = split(layer, columns, following is not None, p)
         target = Buffer(1 - state.source)
         for step in self._line_steps(view, kind):
             pieces = tuple(pieces_of(view, step))
@@ -379,6 +395,9 @@ class Planner:
         row_beats = DramMap.of(layer.in_shape, Base.ABSOLUTE, 0, p).run_beats
         line_beats = [-(-block.neurons // p.lines_per_beat) for block in blocks]
         again = 1 if view.lines <= self.ring else len(slabs)
+        if kind != Input.RESIDENT and layer.in_shape[0] <= FIRST_CHANNELS:  # nothing runs until the first rows are there
+            first, end = input_rows(layer, slabs[0])
+            compute += (end - first) * channels * row_beats * BURST_NS / p.clock_ns
         if slabs_first:
             compute += len(slabs) * len(blocks)  # biases change with the block
         for block, per_line in zip(blocks, line_beats, strict=True):
