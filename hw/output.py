@@ -143,12 +143,13 @@ class OutputWriter(Component):
             self.mask.eq(Mux(half.vector, 1 << half.sub, half.mask)),
             self.finished.eq(self.write & self.granted & last),
         ]
-        for s in range(p.cell_words):
+        selected = [Signal(signed(p.fmt.width), name=f"selected_{s}") for s in range(p.cell_words)]
+        for s, word in enumerate(selected):
             both = Array(words[h][s][n] for n in range(p.neurons) for h in range(2))
-            m.d.comb += self.cell[s].eq(both[Cat(turn, channel)])
-        with m.If(half.vector):
-            for s in range(1, p.cell_words):
-                m.d.comb += self.cell[s].eq(self.cell[0])
+            m.d.comb += [
+                word.eq(both[Cat(turn, channel)]),
+                self.cell[s].eq(Mux(half.vector, selected[0], word)),
+            ]
         following = pairs.add(half.at, Mux(half.vector, 0, half.to_n.row), Mux(half.vector, wraps, half.to_n.bank))
         with m.If(self.write & self.granted):
             m.d.sync += channel.eq(channel + 1)
