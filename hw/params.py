@@ -259,12 +259,12 @@ PRESETS: dict[str, TileParams] = {
     # quick to build and simulate
     "small": TileParams(
         "small", 4, 4, _NARROW, 40, nbin_rows=24, nbout_rows=24, sb_rows=48, banks=8, cell_words=2, groups=4,
-        accumulators=8, pool_entries=32, dram_beat_bytes=16, dram_outstanding=8, dram_bytes=1 << 24, increments=4,
+        accumulators=8, pool_entries=64, dram_beat_bytes=16, dram_outstanding=8, dram_bytes=1 << 24, increments=4,
     ),
     # awkward on purpose: few powers of two, lines padded in DRAM
     "odd": TileParams(
         "odd", 3, 5, _WIDE, 64, nbin_rows=22, nbout_rows=19, sb_rows=41, banks=9, cell_words=2, groups=3,
-        accumulators=7, pool_entries=27, dram_beat_bytes=64, dram_outstanding=5, dram_bytes=1 << 24, increments=3,
+        accumulators=7, pool_entries=55, dram_beat_bytes=64, dram_outstanding=5, dram_bytes=1 << 24, increments=3,
     ),
 }  # fmt: skip
 
