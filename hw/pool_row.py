@@ -44,8 +44,11 @@ class RowLane(Component):
         ended = self.word
         for k in range(OPEN_WINDOWS):
             window, taken = Signal(shape, name=f"window_{k}"), Signal(shape, name=f"taken_{k}")
-            larger = Mux(window > self.word, window, self.word)
-            m.d.comb += taken.eq(Mux(control.average, window + self.word, larger))
+            with m.If(control.take[k] | control.ends[k]):  # else the adder rests, in silicon and in simulation
+                with m.If(control.average):
+                    m.d.comb += taken.eq(window + self.word)
+                with m.Else():
+                    m.d.comb += taken.eq(Mux(window > self.word, window, self.word))
             with m.If(self.active & (control.load[k] | control.take[k])):
                 m.d.sync += window.eq(Mux(control.load[k], self.word, taken))
             ended = Mux(control.ends[k], taken, ended)
@@ -53,10 +56,9 @@ class RowLane(Component):
         scaled = Signal(signed(shape.width + RECIPROCAL_BITS + 2))
         with m.If(self.active & control.emit):
             m.d.sync += total.eq(ended)
-        m.d.comb += [
-            scaled.eq(total * control.reciprocal + (1 << (RECIPROCAL_BITS - 1))),
-            mean.eq(scaled >> RECIPROCAL_BITS),
-        ]
+        m.d.comb += mean.eq(scaled >> RECIPROCAL_BITS)
+        with m.If(control.average):
+            m.d.comb += scaled.eq(total * control.reciprocal + (1 << (RECIPROCAL_BITS - 1)))
         with m.If(~control.average):
             m.d.comb += self.result.eq(total)
         with m.Elif(mean > fmt.high):  # a reciprocal rounded up can lift a mean of extreme words over the edge
@@ -158,7 +160,7 @@ class PoolRow(Component):
             active.eq(below(c.neurons, p.neurons)),
             control.load.eq(Mux(go, load, 0)),
             control.take.eq(Mux(go, stay, 0)),
-            control.ends.eq(ends),
+            control.ends.eq(Mux(go, ends, 0)),
             control.emit.eq(go & emits),
             control.average.eq(c.pool == Pool.AVERAGE),
             control.reciprocal.eq(Array(c.reciprocal[i] for i in range(4))[clip]),
