@@ -271,7 +271,8 @@ class Planner:
                 if spilled and stage is None:
                     continue
                 held = output or MapLayout(target, 0, *((stage.pitch, stage.plane) if stage else (1, 1)))
-                vector = layer.out_shape[1] * layer.out_shape[2] == 1 and not spilled
+                single = layer.out_shape[1] * layer.out_shape[2] == 1 and not spilled
+                vector = single and (following is None or view_of(following, p).vector)
                 for place, ring_rows, areas in self._places(layer, view, state, kind, columns, pieces, slabs):
                     for first in (False, True) if self._together(layer, view, blocks, slabs) else (False,):
                         if first and areas is not None and len(pieces) > areas.count:

@@ -81,7 +81,7 @@ def test_any_order_that_the_counts_allow_gives_the_same_words(name: str, seed: i
     mapped = map_network(nets, p)
     image = images(1, shape, p, seed)
     last = len(nets) - 1
-    wanted = captured(forward(nets[last], image)[0], mapped.emits[last])[0].tolist()
+    wanted = captured(forward(nets[last], image)[0], mapped.emits[last], p)[0].tolist()
     for order in range(4):
         dram = Dram(p, mapped.image)
         dram.put(mapped.image_address, mapped.pack_image(image[0]))
@@ -115,7 +115,7 @@ def test_orders_without_counts_give_wrong_words() -> None:
     nets, shape = random_case(6, p)
     mapped = map_network(nets[-1:], p)
     image = images(1, shape, p, 6)
-    wanted = captured(forward(nets[-1], image)[0], mapped.emits[0])[0].tolist()
+    wanted = captured(forward(nets[-1], image)[0], mapped.emits[0], p)[0].tolist()
     for index, item in enumerate(mapped.segments[0]):
         if isinstance(item, Load | Store | Compute):
             mapped = _rewritten(mapped, 0, index, replace(item, wait_dma=0, wait_read=0, wait_written=0))
