@@ -1,7 +1,8 @@
 """Collects result pixels into cells and writes them into a neuron buffer, a cell of one channel at a time."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Module, Mux, Signal, signed
 from amaranth.lib import data
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.isa import MAP_BITS, Isa, Opcode
@@ -42,6 +43,8 @@ class OutputWriter(Component):
     def __init__(self, isa: Isa) -> None:
         self._isa = isa
         p = isa.params
+        # for each place of a cell the words of all channels, in both halves
+        self.words = [Memory(shape=result_layout(p), depth=2, init=[]) for _ in range(p.cell_words)]
         super().__init__(
             {
                 "config": In(instruction_layout(isa, Opcode.COMPUTE)),
@@ -62,22 +65,17 @@ class OutputWriter(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        p = self._isa.params
         full = Signal(2)
         halves = [Signal(_half_layout(self._isa), name=f"half_{h}") for h in range(2)]
-        words = [
-            [[Signal(signed(p.fmt.width), name=f"word_{h}_{s}_{n}") for n in range(p.neurons)]
-             for s in range(p.cell_words)] for h in range(2)
-        ]  # fmt: skip
+        for s, memory in enumerate(self.words):
+            m.submodules[f"words_{s}"] = memory
         pairs = PairAdder(m, self._isa)
         m.d.comb += self.halves.eq(full[0] + full[1])
-        self._collect(m, pairs, full, halves, words)
-        self._write(m, pairs, full, halves, words)
+        self._collect(m, pairs, full, halves)
+        self._write(m, pairs, full, halves)
         return m
 
-    def _collect(
-        self, m: Module, pairs: PairAdder, full: Signal, halves: list[data.View], words: list[list[list[Signal]]]
-    ) -> None:
+    def _collect(self, m: Module, pairs: PairAdder, full: Signal, halves: list[data.View]) -> None:
         isa, p, c = self._isa, self._isa.params, self.config
         side = Signal()  # the half that collects
         col, place, mask = Signal(MAP_BITS), Signal(isa.sub_bits), Signal(p.cell_words)
@@ -94,13 +92,11 @@ class OutputWriter(Component):
         ]
         active = Signal(p.neurons)
         m.d.comb += active.eq(below(c.neurons, p.neurons))
-        for h in range(2):
-            for s in range(p.cell_words):
-                chosen = Signal(p.neurons, name=f"chosen_{h}_{s}")
-                m.d.comb += chosen.eq(Mux(take & (side == h) & (place == s), active, 0))
-                for n in range(p.neurons):
-                    with m.If(chosen[n]):
-                        m.d.sync += words[h][s][n].eq(self.vector[n])
+        for s, memory in enumerate(self.words):
+            port = memory.write_port(granularity=1)
+            m.d.comb += [port.addr.eq(side), port.data.eq(self.vector)]
+            with m.If(take & (place == s)):
+                m.d.comb += port.en.eq(active)
         next_cell, next_row = pairs.add(cell_at, 0, 1), pairs.add(row_at, c.to_y_row, c.to_y_bank)
         with m.If(take):
             m.d.sync += [col.eq(col + 1), place.eq(place + 1), mask.eq(here)]
@@ -126,9 +122,7 @@ class OutputWriter(Component):
             for pair in (cell_at, row_at):
                 m.d.sync += [pair.row.eq(c.to_row), pair.bank.eq(c.to_bank)]
 
-    def _write(
-        self, m: Module, pairs: PairAdder, full: Signal, halves: list[data.View], words: list[list[list[Signal]]]
-    ) -> None:
+    def _write(self, m: Module, pairs: PairAdder, full: Signal, halves: list[data.View]) -> None:
         p = self._isa.params
         turn, channel = Signal(), Signal(bits_for(p.neurons))  # the half that is written
         half = Signal(_half_layout(self._isa))
@@ -145,9 +139,10 @@ class OutputWriter(Component):
         ]
         selected = [Signal(signed(p.fmt.width), name=f"selected_{s}") for s in range(p.cell_words)]
         for s, word in enumerate(selected):
-            both = Array(words[h][s][n] for n in range(p.neurons) for h in range(2))
+            port = self.words[s].read_port(domain="comb")
             m.d.comb += [
-                word.eq(both[Cat(turn, channel)]),
+                port.addr.eq(turn),
+                word.eq(Array(port.data[n] for n in range(p.neurons))[channel]),
                 self.cell[s].eq(Mux(half.vector, selected[0], word)),
             ]
         following = pairs.add(half.at, Mux(half.vector, 0, half.to_n.row), Mux(half.vector, wraps, half.to_n.bank))
