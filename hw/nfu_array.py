@@ -103,7 +103,7 @@ class NfuArray(Component):
         for n, neuron in enumerate(neurons):
             with m.If(bias_2[n]):  # a gated neuron keeps its bits
                 m.d.sync += held_bias[n].eq(
-                    Array(bias_line[n % max(k, 1)] for k in range(n + 2))[stages[2].step.neurons]
+                    Array(bias_line[n % max(k, 1)] for k in range(p.neurons + 1))[stages[2].step.neurons]
                 )
             read = fetch.weights & fetch.neurons_mask[n] | fetch.bias & (fetch.bank == n)
             active = {i: stages[i].valid & stages[i].step.active[n] for i in (2, 3, 4)}

@@ -1,4 +1,4 @@
-"""Window lanes against the flattened window itself: every word of every line, every cell read, every edge of the map."""
+"""Window lanes against the flattened window itself: every word, every cell that is read, every edge of the map."""
 
 import random
 from collections import Counter
@@ -57,7 +57,7 @@ def test_every_lane_of_every_line(p: TileParams) -> None:
         compared["groups"] += pixels > 1
 
     async def bench(ctx: Any) -> None:
-        for _ in range(24):
+        for _ in range(32):
             kernel = Kernel(rng, i)
             first_line = rng.randrange(kernel.lines)
             ctx.set(dut.window, plain(i, kernel.window(first_line)))

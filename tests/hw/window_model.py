@@ -30,7 +30,7 @@ class Kernel:
         self.taps = 0
         while not self.taps:
             self.w, self.h, self.channels = rng.randint(1, 7), rng.randint(1, 5), rng.randint(1, 4)
-            self.groups = rng.randint(1, p.groups)
+            self.groups = rng.choice((1, rng.randint(1, p.groups)))
             self.stride = rng.randint(1, 3) if self.groups == 1 else 1
             self.columns = -(-(p.cell_words - 1 + self.groups - 1 + self.w) // p.cell_words)
             self.spacing = rng.randrange(p.banks)
