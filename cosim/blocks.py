@@ -61,9 +61,9 @@ class DmaEngine(Component):
     """The DMA engine with the ports of its two parts that lead out of it."""
 
     REQUESTER = ("image", "result", "req_valid", "req_ready", "req_write", "req_address", "req_data", "req_mask",
-                 "store_read", "store_source", "store_at", "store_lanes", "store_granted", "store_line")  # fmt: skip
-    CONSUMER = ("line_write", "line_target", "line_at", "line_lanes", "line", "line_granted",
-                "sb_write", "sb_row", "sb_lanes", "sb_lines", "sb_granted")  # fmt: skip
+                 "store_read", "store_source", "store_at", "store_mask", "store_granted", "store_words")  # fmt: skip
+    CONSUMER = ("load_write", "load_target", "load_at", "load_mask", "load_words", "load_granted",
+                "sb_write", "sb_row", "sb_lanes", "sb_lines", "sb_pick", "sb_granted")  # fmt: skip
 
     def __init__(self, i: Isa) -> None:
         self.dma = Dma(i)
