@@ -156,10 +156,17 @@ class Computes:
             scales = tuple(reciprocal(a * b) for b in (size, last[1]) for a in (size, last[0]))
             want(c.reciprocal == scales, f"reciprocal wants {scales}, not {c.reciprocal}")
         block = (c.pool, size, stride, c.out_w, c.out_h, c.pool_w, c.pool_h, c.neurons, c.groups)
-        wanted = self.open_pool or (*block, 0)
+        wanted = self.open_pool
         want(
-            wanted == (*block, c.out_y),
-            f"pooling of a block wants its rows in order: row {wanted[-1]} of the same block is next, not {c.out_y}",
+            wanted == (*block, c.out_y) if wanted else not _window_open(c, c.out_y),
+            f"pooling of a block wants its rows in order: row {wanted[-1] if wanted else 0} of the same block is next, "
+            f"not {c.out_y}",
         )
         end = c.out_y + c.rows
-        self.open_pool = None if end == c.out_h else (*block, end)
+        self.open_pool = (*block, end) if _window_open(c, end) else None
+
+
+def _window_open(c: Compute, y: int) -> bool:
+    """Whether a pooling window has rows both before row ``y`` and from it on."""
+    starts = (window * c.pool_stride for window in range(c.pool_h))
+    return any(start < y < min(start + c.pool_size, c.out_h) for start in starts)

@@ -93,6 +93,9 @@ def test_the_numbers_are_the_sources() -> None:
     assert f"{FETCH_AHEAD} instructions ahead" in tile
     assert f"{TRANSFER_QUEUE} transfers" in program
     assert f"{COMPUTE_QUEUE} windows and computes" in program
+    p = preset("paper32")
+    assert f"{p.cell_words} neighbouring words of a map row for `paper32`, {p.banks} banks" in program
+    assert f"meets {p.row_words} words" in program.replace("\n", " ")
     for kind in CYCLE_KINDS:
         assert f"`{kind.name}`" in tile
     fragment, found = elaborated(Control(isa(preset("small"))))
