@@ -287,7 +287,8 @@ def test_the_engine_takes_the_cycles_it_claims() -> None:
         ctx.set(dut.head_compute, plain(i, c))
         ctx.set(dut.post_ready, 1)
         ctx.set(dut.port_free, 1)
-        trace, due, taken = [], deque([0] * 3), 0
+        trace: list[Cycle] = []
+        due, taken = deque([0] * 3), 0
         while len(trace) < 1 + 2 * (2 + 6 * kernel.lines) + 2 * 6 * kernel.lines:
             trace.append(ctx.get(dut.cycle))
             due.append(ctx.get(dut.issue) & ctx.get(dut.step).complete)
