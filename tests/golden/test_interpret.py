@@ -1,4 +1,4 @@
-"""The interpreter on hand-made programs, against plain convolutions; what it refuses. test_mapping has whole networks."""
+"""The interpreter on hand-made programs against plain convolutions, and what it refuses; networks: test_mapping."""
 
 from collections import Counter
 from dataclasses import replace
