@@ -47,7 +47,7 @@ class NfuArray(Component):
                 "sb_row": In(isa.sb_row_bits),
                 "sb_lanes": In(p.synapses),
                 "sb_lines": In(data.ArrayLayout(line_layout(p), p.lines_per_beat)),
-                "sb_pick": In(data.ArrayLayout(range(p.lines_per_beat), p.neurons)),
+                "sb_pick": In(data.ArrayLayout(bits_for(p.lines_per_beat), p.neurons)),
                 "sb_granted": Out(1),
                 "complete": Out(1),
                 "drain_index": In(range(p.accumulators)),
