@@ -69,9 +69,11 @@ def check(p: TileParams, source: Path, side: Path) -> dict[str, Any]:
     assert len(re.findall(r"^  neuron \\?neuron_\d+", text, re.MULTILINE)) == p.neurons
     assert sidecar["ports"]["dram__req_data"] == {"direction": "output", "width": p.beat_bits}
     assert sidecar["ports"]["dram__rsp_data"] == {"direction": "input", "width": p.beat_bits}
-    assert sidecar["ports"]["out__data"]["width"] == p.fmt.width
+    assert sidecar["ports"]["out__data"]["width"] == p.cell_words * p.fmt.width
+    assert sidecar["ports"]["out__mask"]["width"] == p.cell_words
     assert sidecar["ports"]["start"] == {"direction": "input", "width": 1}
-    least = p.neurons * p.synapses * 2 * p.fmt.width  # the product registers alone
+    # the registers of products and operands alone
+    least = p.neurons * p.synapses * 2 * p.fmt.width + p.groups * p.synapses * p.fmt.width
     assert least < sidecar["register_bits"] < 10 * least
     return sidecar
 
