@@ -145,12 +145,12 @@ class _Segment:
             t.runs >= 1 and t.length >= 1, f"at least one run of one beat or line is wanted, not {t.runs} of {t.length}"
         )
         to_synapses = t.buffer == Buffer.SB
+        want(not to_synapses or isinstance(t, Load), "a store wants NBin or NBout, not SB")
         most = p.synapses if to_synapses else p.beat_words
         want(1 <= t.last_words <= most, f"last_words wants 1 to {most}, not {t.last_words}")
         beats = -(-t.length // p.lines_per_beat) if to_synapses else t.length
         self._dram(t, t.address + np.arange(t.runs)[:, None] * t.run_beats + np.arange(beats))
         if to_synapses:
-            want(isinstance(t, Load), "a store wants NBin or NBout, not SB")
             self._write(Buffer.SB, self._synapses(t), clock, dma=number)
             return
         want(t.bank < p.banks and t.step_bank < p.banks, f"banks want to be below {p.banks}")

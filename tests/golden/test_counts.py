@@ -13,7 +13,7 @@ from golden.network import read
 from golden.quantise import quantise_network
 from hw.errors import BadInput
 from hw.events import WORK
-from hw.instructions import Base, Buffer, Compute, Decide, End, Load, Pool, Store
+from hw.instructions import Base, Buffer, Compute, Decide, End, Instruction, Load, Pool, Store
 from hw.isa import isa
 from hw.params import TileParams, preset
 from tests.golden.programs import Map
@@ -31,7 +31,7 @@ def test_a_layer_counted_by_hand() -> None:
         out_h=4, pool_w=2, pool_h=2, to_cols=2, to_y_bank=1, to_n_bank=2,
     )  # fmt: skip
     store = Store(buffer=Buffer.NBOUT, base=Base.RESULT, runs=3, run_beats=1, length=1, last_words=4, step_bank=2)
-    segment = [rows, lines, Map(2, 2, 2, 4).window(p, 4, 0, 1, 2), conv, Decide(0, 1), store, End()]
+    segment: list[Instruction] = [rows, lines, Map(2, 2, 2, 4).window(p, 4, 0, 1, 2), conv, Decide(0, 1), store, End()]
     found = count(segment, p)
     taps = 4 * 9  # every one of the 4 taps meets each of the 9 pixels once, the rest lies in the padding
     # origins of a row: the cell before the map, the first cell twice, the second one; of each read its 2 cells that
