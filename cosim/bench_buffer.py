@@ -19,7 +19,8 @@ async def buffer(dut: Any) -> None:
     await port.reset()
     done = {"read": 0, "write": 0, "idle": 0}
     for _ in range(CYCLES):
-        read, values = 0, {}
+        read = 0
+        values: dict[str, int] = {}
         new = list(outputs)
         for b in range(p.banks):
             kind = rng.choice(("read", "read", "write", "idle"))

@@ -13,7 +13,7 @@ from amaranth.hdl import Module
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from cosim.runner import BUILD_ROOT, Build, build
-from hw.arbiter import DramArbiter
+from hw.arbiter import BufferPort, DramArbiter
 from hw.buffers import NeuronBuffer
 from hw.counters import Counters
 from hw.dma import Dma
@@ -54,6 +54,24 @@ class Pooling(Component):
             m.d.comb += [lane.control.eq(post.pool), lane.word.eq(post.pool_words[n]), post.pooled[n].eq(lane.pooled)]
             with m.If(n >= post.pool_neurons):
                 m.d.comb += [lane.control.read.eq(0), lane.control.write.eq(0), lane.control.result.eq(0)]
+        return m
+
+
+class BufferAccess(Component):
+    """A neuron buffer behind its arbiter. Members: those of BufferPort, and the buffer's ``data``."""
+
+    def __init__(self, i: Isa) -> None:
+        self.buffer = NeuronBuffer(i, i.params.nbin_rows)
+        self.port = BufferPort(i, self.buffer)
+        data = self.buffer.signature.members["data"]
+        super().__init__(dict(self.port.signature.members.items()) | {"data": data})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.buffer = self.buffer
+        m.submodules.arbiter = self.port
+        _pass(m, self, self.port, list(self.port.signature.members))
+        m.d.comb += self.data.eq(self.buffer.data)
         return m
 
 
@@ -99,6 +117,7 @@ class Blocks(Component):
         self.blocks: dict[str, Component] = {
             "neuron": Neuron(i),
             "buffer": NeuronBuffer(i, p.nbin_rows),
+            "access": BufferAccess(i),
             "window": WindowLanes(i),
             "pool": Pooling(i),
             "output": OutputWriter(i),

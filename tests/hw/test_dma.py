@@ -195,7 +195,7 @@ def test_a_store_writes_a_beat_a_cycle(p: TileParams) -> None:
         ctx.set(dut.accept_ready, 1)
         await ctx.tick()
         ctx.set(dut.head_valid, 0)
-        given = []
+        given: list[list[int]] = []
         for cycle in range(8 + 2):
             assert ctx.get(dut.store_read) == (cycle < 8)
             assert ctx.get(dut.req_valid) == ctx.get(dut.req_write) == (cycle >= 2)
