@@ -38,12 +38,14 @@ def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Wo
     tile = per_row if parts > 1 else rng.randint(1, p.accumulators)
     lines = rng.randint(1, kernel.lines - first_line)
     x0, y0 = rng.randint(-3, 2), rng.randint(-3, 4)
+    if kernel.ring_rows:  # up to its end, so that rows wrap on the way
+        y0 = rng.choice((y0, kernel.ring_rows - 1, kernel.ring_rows - 2))
     places = {(x0 + k * groups * kernel.stride) % p.cell_words for k in range(per_row)}
     columns = -(-(max(places) + groups - 1 + kernel.w) // p.cell_words)
     step_cells, step_sub = divmod(groups * kernel.stride, p.cell_words)
     step_y_row, step_y_bank = kernel.pair(kernel.stride * kernel.pitch)
     base = rng.randrange(p.banks << i.row_bits)
-    size = (rng.randint(1, kernel.width), rng.randint(2, 9))
+    size = (rng.randint(1, kernel.width), y0 + rng.randint(5, 12))
     row, bank, sub = kernel.origin(first_line, Row(base, x0, y0, *size))
     first = Compute(
         source=rng.choice((Buffer.NBIN, Buffer.NBOUT)), row=row, bank=bank, sub=sub, x0=x0, y0=y0,
@@ -91,6 +93,7 @@ def issues(work: Work, base: int) -> tuple[list[dict[str, Any]], int]:
                     "mask": (1 << c.neurons * c.groups) - 1, "active": (1 << c.neurons * pixels) - 1,
                     "neurons": c.neurons, "pixels": pixels, "index": (base + k) % p.accumulators,
                     "first": c.first and line == 0, "complete": c.finish and line == c.lines - 1,
+                    "wrapped": bool(c.ring_rows) and at.y >= c.ring_rows > c.y0,
                 })  # fmt: skip
         if c.finish:
             base = (base + len(of_tile)) % p.accumulators
@@ -116,6 +119,7 @@ class Held:
         for j in range(p.groups):
             for e in range(p.synapses):
                 if step.lanes[j] >> e & 1:
+                    assert step.place[e] < p.row_words
                     bank, sub = divmod((step.start + step.place[e] + j) % p.row_words, p.cell_words)
                     words[j, e] = (self.rows[source, bank], bank, sub)
         return {
@@ -137,7 +141,7 @@ def program(rng: random.Random, i: Isa, chains: int) -> list[Window | Work]:
             items.append(kernel.window(first_line))
         for work in random_chain(rng, kernel, first_line):
             c = work.compute
-            waits: dict[str, Any] = {"wait_dma": rng.choice((0, 0, 0, 6 * number)), "wait_written": 0}
+            waits: dict[str, Any] = {"wait_dma": rng.choice((0, 0, 8 * number)), "wait_written": 0}
             waits["wait_read"] = rng.choice((0, 0, number))
             if number and rng.random() < 0.3 and c.first:
                 waits["wait_written"] = number
@@ -149,7 +153,7 @@ def program(rng: random.Random, i: Isa, chains: int) -> list[Window | Work]:
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_every_issue_and_every_cycle(p: TileParams) -> None:
     i, rng, dut = isa(p), random.Random(140), ComputeEngine(isa(p))
-    items = program(rng, i, 40)
+    items = program(rng, i, 56)
     computes = [item.compute for item in items if isinstance(item, Work)]
     steps = [c.rows * -(-c.cols // c.groups) for c in computes]
     kinds: Counter[Any] = Counter()
@@ -164,7 +168,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
         complete: deque[int] = deque()  # compute numbers of complete accumulators that are not drained
         unwritten = {k: count if c.finish else 0 for k, (c, count) in enumerate(zip(computes, steps, strict=True))}
         held = Held(p)
-        for cycle in range(12000):
+        for cycle in range(16000):
             calm = cycle // 150 % 2 == 0
             head: Any = todo[0] if todo and rng.random() < (0.95 if calm else 0.3) else None
             is_window = isinstance(head, Window)
@@ -177,7 +181,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
             dma_done += rng.random() < (0.3 if calm else 0.02)
             ctx.set(dut.dma_done, dma_done)
             ctx.set(dut.written, written)
-            post_ready, port_free = rng.random() < 0.8, rng.random() < (0.75 if calm else 0.4)
+            post_ready, port_free = rng.random() < 0.8, rng.random() < (0.6 if calm else 0.3)
             ctx.set(dut.post_ready, post_ready)
             ctx.set(dut.port_free, port_free)
             drained = bool(complete) and rng.random() < (0.8 if calm else 0.1)
@@ -234,9 +238,10 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
             if issue:
                 assert running
                 wanted = coming.popleft()
+                wrapped = wanted.pop("wrapped")
                 assert held.seen(ctx, dut) == wanted
+                met["wrapped"] += wrapped and bool(wanted["words"])
                 met["groups"] += wanted["pixels"] > 1
-                met["ring"] += running.ring_rows > 0
                 met["nothing read"] += wanted["reads"] is None
                 used += bool(wanted["first"])
                 if wanted["complete"]:
@@ -266,11 +271,11 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
     simulate(dut, bench)
     assert set(kinds) == set(Cycle)
     assert kinds[Cycle.COMPUTE] == sum(c.lines * count for c, count in zip(computes, steps, strict=True)) > 50
-    assert met["taken at once"] > 2, met
-    assert met["ring"] > 20
+    assert met["taken at once"] > 2
+    assert met["wrapped"] > 8
     assert met["without the port"] > 5
     assert met["groups"] > 20 or p.groups == 1
-    assert met["nothing read"] > 20
+    assert met["nothing read"] > 10
 
 
 def test_the_engine_takes_the_cycles_it_claims() -> None:

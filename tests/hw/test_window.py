@@ -49,6 +49,7 @@ def test_every_lane_of_every_line(p: TileParams) -> None:
                 compared["gated"] += word is None
                 if word is not None:
                     at, bank, sub = word
+                    assert places[e] < p.row_words
                     assert (start + places[e] + j) % p.row_words == bank * p.cell_words + sub
                     assert reads[bank] == at
                     compared["active"] += 1

@@ -45,7 +45,8 @@ class Kernel:
         if self.h == 1:  # no line goes on in the next row
             self.pitch = least + rng.randint(0, p.banks)
         self.plane = self.spacing * self.h % p.banks + p.banks * rng.randint(0, 9)
-        rings = [rows for rows in range(self.h, self.h + p.banks) if rows * self.pitch % p.banks == 0]
+        least = max(self.h, self.stride)  # rows that a ring holds at least
+        rings = [rows for rows in range(least, least + p.banks) if rows * self.pitch % p.banks == 0]
         self.ring_rows = rng.choice((0, rng.choice(rings)))
         self.ring_back = self.ring_rows * self.pitch // p.banks % (1 << i.row_bits)
 
