@@ -13,6 +13,7 @@ from cosim.port import BlockPort, join, pack, split
 from golden.interpret import Dram, Interpreter
 from hw.dma import transfer_layout
 from hw.isa import Base, Buffer, End, Entry, Instruction, Isa, Load, Store
+from hw.params import bits_for
 
 TRANSFERS = 40
 DATA_BEATS = 400
@@ -143,10 +144,9 @@ async def dma(dut: Any) -> None:
                 machine.buffers[port.get("load_target")][place] = words[w]
         if (neurons := port.get("sb_write")) and grants["sb_granted"]:
             lines = split(port.get("sb_lines"), width, p.synapses * p.lines_per_beat)
-            pick_bits = (p.lines_per_beat - 1).bit_length()
-            picks = port.get("sb_pick") if pick_bits else 0
+            pick_bits = bits_for(p.lines_per_beat)
             for n in range(p.neurons):
-                line = picks >> (n * pick_bits) & ((1 << pick_bits) - 1)
+                line = port.get("sb_pick") >> (n * pick_bits) & ((1 << pick_bits) - 1)
                 for e in range(p.synapses):
                     if neurons >> n & 1 and port.get("sb_lanes") >> e & 1:
                         machine.sb[port.get("sb_row"), n, e] = lines[line * p.synapses + e]

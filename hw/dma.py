@@ -207,7 +207,7 @@ class DmaConsumer(Component):
                 "sb_row": Out(isa.sb_row_bits),
                 "sb_lanes": Out(p.synapses),
                 "sb_lines": Out(data.ArrayLayout(line_layout(p), p.lines_per_beat)),
-                "sb_pick": Out(data.ArrayLayout(range(p.lines_per_beat), p.neurons)),
+                "sb_pick": Out(data.ArrayLayout(bits_for(p.lines_per_beat), p.neurons)),
                 "sb_granted": In(1),
                 "retired": Out(1),
             }
@@ -254,7 +254,7 @@ class DmaConsumer(Component):
             table = Const(sum(n % max(k, 1) << k * bits for k in range(p.neurons + 1)), (p.neurons + 1) * bits)
             m.d.comb += [
                 line.eq(table.word_select(f.length[:size], bits)),
-                self.sb_pick[n].eq(line),  # modulo lines of a beat, as place counts in whole beats
+                self.sb_pick[n].eq(line[: (p.lines_per_beat - 1).bit_length()]),  # place counts in whole beats
                 self.sb_write[n].eq(offer & taking[n] & (place <= line) & (line < next_place)),
             ]
 
