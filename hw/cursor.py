@@ -79,18 +79,22 @@ class Cursor(Component):
         m.d.comb += [sub.eq(now.place.sub + c.step_sub), carry.eq(sub >= p.cell_words)]
         m.d.comb += moves.eq(carry | (c.step_cells != 0))
         beside = pairs.add(now.place.cell, 0, c.step_cells + carry)
-        below = pairs.add(now.row_cell, c.step_y_row, c.step_y_bank)
+        below, next_row = pairs.add(now.row_cell, c.step_y_row, c.step_y_bank), Signal(pair_layout(isa))
         ring_y, wraps = Signal(signed(MAP_BITS + 1)), Signal()
-        m.d.comb += [ring_y.eq(now.place.ring_y + c.stride), wraps.eq((c.ring_rows != 0) & (ring_y >= c.ring_rows))]
+        m.d.comb += [
+            ring_y.eq(now.place.ring_y + c.stride),
+            wraps.eq((c.ring_rows != 0) & (ring_y >= c.ring_rows)),
+            next_row.row.eq(below.row - Mux(wraps, c.ring_back, 0)),
+            next_row.bank.eq(below.bank),
+        ]
         with m.If(row_ends):
             m.d.comb += [
                 following.place.x.eq(c.x0),
                 following.place.y.eq(now.place.y + c.stride),
                 following.place.ring_y.eq(ring_y - Mux(wraps, c.ring_rows, 0)),
-                following.place.cell.eq(following.row_cell),
+                following.place.cell.eq(next_row),
                 following.place.sub.eq(c.sub),
-                following.row_cell.row.eq(below.row - Mux(wraps, c.ring_back, 0)),
-                following.row_cell.bank.eq(below.bank),
+                following.row_cell.eq(next_row),
                 following.cols_left.eq(c.cols),
                 following.rows_left.eq(now.rows_left - 1),
             ]
