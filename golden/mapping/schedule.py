@@ -15,6 +15,7 @@ from golden.mapping.ops import Cells, Emit, Op, Region, overlap
 from golden.mapping.pieces import Block, Piece
 from golden.mapping.plan import Input, LayerPlan, tile_of, vector_rows
 from golden.mapping.slabs import Slab, input_rows, pool_fields
+from golden.mapping.synapses import SynapseRows
 from golden.mapping.view import cells_of, columns_read, window_of
 from golden.network import Layer
 from hw.instructions import Base, Buffer, Compute, Load, Pool, Store
@@ -74,7 +75,7 @@ class Scheduler:
         self.p = params
         self.isa: Isa = isa(params)
         self.ops: list[Op] = []
-        self._weights = _Ring(constants.bias_rows, params.sb_rows - constants.bias_rows)
+        self._weights = SynapseRows(constants.bias_rows, params.sb_rows - constants.bias_rows)
         self._pending: list[tuple[int, Op]] = []
         self._computes = 0
         self._window: object = None
@@ -103,6 +104,7 @@ class Scheduler:
         self.ops.append(op)
         if isinstance(op.instruction, Compute):
             self._computes += 1
+            self._weights.computes = self._computes
             if self._pending and self._computes - self._pending[0][0] >= STORE_AGE:
                 self._flush()
 
@@ -129,6 +131,10 @@ class Scheduler:
         """Load a row of biases unless it is there."""
         if row in self._bias_rows:
             self._load_lines(self._bias_rows.pop(row), row, 1, self.p.neurons, self.p.synapses, 1)
+
+    def release(self) -> None:
+        """A block, or a layer whose blocks take turns, is done: its weights need not stay."""
+        self._weights.kept.clear()
 
     def weights(self, index: int, block: Block, piece: Piece) -> int:
         """SB row of a piece's weights; loads them unless they are there."""
@@ -218,12 +224,16 @@ class _LayerScheduler:
             for at, slab in enumerate(plan.slabs):
                 for block in plan.blocks:
                     self._step(block, at, slab, True)
+            self.parent.release()
             return
         for block in plan.blocks:
             if plan.ring_rows:
                 self.loaded = 0
             for at, slab in enumerate(plan.slabs):
                 self._step(block, at, slab, at == 0)
+                if len(plan.slabs) == 1:  # no piece is read twice
+                    self.parent.release()
+            self.parent.release()
 
     def _step(self, block: Block, at: int, slab: Slab, load_bias: bool) -> None:
         """One slab of one block."""
