@@ -7,9 +7,9 @@ when ``dma_done >= wait_dma`` (transfers finished), ``read_done >= wait_read`` (
 operands) and ``written >= wait_written`` (computes whose every result word is in its buffer).
 
 A neuron buffer holds cells of ``cell_words`` words in ``banks`` banks. Its addresses are pairs (row, bank) of cells:
-cell ``a`` is row ``a // banks``, bank ``a % banks``; ``sub`` is a word's place in its cell. Neighbouring pixels of a map
-row lie in neighbouring words, and every map row starts with a cell of its own. Pairs are added with a carry from bank to
-row; rows wrap at the width of the row field.
+cell ``a`` is row ``a // banks``, bank ``a % banks``; ``sub`` is a word's place in its cell. Neighbouring pixels of a
+map row lie in neighbouring words, and every map row starts with a cell of its own. Pairs are added with a carry from
+bank to row; rows wrap at the width of the row field.
 """
 
 from dataclasses import dataclass
@@ -129,8 +129,8 @@ class Window:
     Of the first line: ``kx[e]`` of lane e (lane e > 0 starts a run where kx is 0; so run(e) counts the zeros in
     kx[1..e]); ``ky[r]`` of run r, and ``row_offset[r]``, rows from the cell of run 0's start to that of run r less
     ``r * spacing`` cells. From a line to the next kx grows by ``step_x`` modulo kernel_w; with carry_x of lane 0, every
-    run's ky grows by ``step_y + carry_x`` modulo kernel_h (carry_y), its row_offset by ``delta[carry_x + 2 * carry_y]``,
-    and run 0's start by (line_row, line_bank) + carry_x * (0, spacing).
+    run's ky grows by ``step_y + carry_x`` modulo kernel_h (carry_y), its row_offset by
+    ``delta[carry_x + 2 * carry_y]``, and run 0's start by (line_row, line_bank) + carry_x * (0, spacing).
 
     Slot k of a gather is the bank k places after run 0's start: it serves cell ``slot_column[k]`` of run
     ``slot_run[k]``, ``slot_carry[k] = (slot_run * spacing + slot_column) // banks`` rows further. UNUSED: none.
