@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from golden.mapping.view import cells_of
 from golden.network import Shape
 from hw.instructions import Base, Buffer
+from hw.isa import isa
 from hw.params import TileParams
 
 
@@ -21,6 +22,12 @@ class MapLayout:
         return self.base + c * self.plane + y * self.pitch
 
 
+def pair_of(cell: int, p: TileParams) -> tuple[int, int]:
+    """Row and bank of a cell, as instructions hold them; negative ones wrap."""
+    row, bank = divmod(cell, p.banks)
+    return row & ((1 << isa(p).row_bits) - 1), bank
+
+
 def extent(channels: int, rows: int, width: int, pitch: int, plane: int, p: TileParams) -> int:
     """Cells from the first to the last one of a map with rows of ``width`` words."""
     return (channels - 1) * plane + (rows - 1) * pitch + cells_of(width, p)
@@ -33,7 +40,10 @@ def run_beats(words: int, p: TileParams) -> int:
 
 @dataclass(frozen=True)
 class DramMap:
-    """A map in DRAM. Rows (c, y) start at beat boundaries, or, ``dense``, whole planes do and rows follow cell by cell."""
+    """A map in DRAM. Every row (c, y) starts a beat or, ``dense``, every plane does, its rows cell by cell.
+
+    row_cells: cells of a row. run_beats: beats of a row or, ``dense``, of a plane.
+    """
 
     base: Base
     address: int
@@ -82,7 +92,3 @@ def runs_of(channels: int, rows: int, cells: tuple[int, int], beats: tuple[int, 
     if rows <= channels:
         return [Runs(y * cell_y, y * beat_y, channels, cell_c, beat_c) for y in range(rows)]
     return [Runs(c * cell_c, c * beat_c, rows, cell_y, beat_y) for c in range(channels)]
-
-
-def lines_of(words: int, p: TileParams) -> int:
-    return -(-words // p.synapses)

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from golden.mapping.dram_image import pack_lines
+from golden.mapping.emission import Constants
+from golden.mapping.layer_plan import Input, LayerPlan
 from golden.mapping.layout import DramMap, run_beats
 from golden.mapping.mapped import Mapped
 from golden.mapping.ops import Emit, Op, Region, hoist, timeline, with_waits
 from golden.mapping.pieces import Block, blocks, pack_weights
-from golden.mapping.plan import Input, LayerPlan, Planner
-from golden.mapping.schedule import Constants, Scheduler
+from golden.mapping.plan import Planner
+from golden.mapping.schedule import schedule, scores_store
 from golden.mapping.slabs import input_rows
 from golden.mapping.view import cells_of, view_of
 from golden.network import Layer, Network
@@ -163,8 +165,8 @@ class _Mapper:
                 constants.back_to(own)
                 tables = self._constants(constants, shared, net, chosen)
                 maps, beats = self._scratch(chosen)
-                scheduler = Scheduler(chosen, tables, maps, p)
-                ops = with_waits([*hoist(scheduler.run(), p), scheduler.scores_store()], p)
+                ops = hoist(schedule(chosen, tables, maps, p), p)
+                ops = with_waits([*ops, scores_store(chosen[-1], p)], p)
                 return _Candidate(timeline(ops, p), tuple(chosen), tuple(ops), beats, constants.since(own))
 
             best = self._improved(net, build)

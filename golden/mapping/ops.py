@@ -16,7 +16,6 @@ from hw.instructions import Buffer, Compute, Load, Store, Window
 from hw.isa import replace_waits
 from hw.params import TileParams
 
-
 LEAST_LINES = 2  # weight lines of a load that is cut: every part costs an instruction
 
 

@@ -1,78 +1,26 @@
 """Decides, layer by layer, where maps lie, what is streamed, and how a layer is cut into steps.
 
-A layer reads one neuron buffer and writes the other. Its input is resident when it is there or fits, else it is streamed
-from DRAM: row by row through a ring, or in areas that hold the channels of a piece of weight lines and the rows of a
-slab. Its output stays in the other buffer, laid out as the next layer wants it, when that fits, else it is spilled to
-DRAM slab by slab. The plans of a network are those with the least estimated cycles.
+A layer reads one neuron buffer and writes the other. Its input is resident when the layer before left it there, else
+it is streamed from DRAM: row by row through a ring, or in areas that hold the channels of a piece of weight lines and
+the rows of a slab. Its output stays in the other buffer, laid out as the next layer wants it, or is spilled to DRAM
+slab by slab. The plans of a network are those with the least estimated cost.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from golden.limits import BURST_NS
-from golden.mapping.layout import DramMap, MapLayout, extent
-from golden.mapping.pieces import Block, Piece, pieces_of, split, steps_of
-from golden.mapping.slabs import Slab, input_rows, open_rows, slabs_of
+from golden.mapping.layer_plan import Input, LayerPlan
+from golden.mapping.layout import MapLayout, extent
+from golden.mapping.pieces import Block, pieces_of, split, steps_of
+from golden.mapping.plan_cost import cost_of
+from golden.mapping.plan_places import cells_in, places, stage_of
+from golden.mapping.slabs import Slab, open_rows, slabs_of
 from golden.mapping.view import View, cells_of, columns_read, pitches, view_of
 from golden.network import Layer, Network
 from hw.errors import BadInput
-from hw.instructions import MAP_BITS, POOL_BITS, UNUSED, Base, Buffer
+from hw.instructions import MAP_BITS, POOL_BITS, UNUSED, Buffer
 from hw.params import TileParams
-
-# Of the estimate only: cycles of a transfer's start, of taking a compute.
-TRANSFER_CYCLES = 2.0
-COMPUTE_CYCLES = 2.0
-FIRST_CHANNELS = 4  # a streamed map of so few channels is the image: nothing could be loaded before
-SB_WEIGHT = 0.02  # price of a weight-row read, in cycles: between equals the plan with fewer reads wins
-
-
-class Input(Enum):
-    """How a layer's input comes into its buffer."""
-
-    RESIDENT = 0  # the layer before wrote it there
-    RING = 1  # rows are loaded, each once a block, and overwritten when they are done with (or all fit)
-    AREAS = 2  # rows of a slab and channels of a piece, in equal areas used in turn
-
-
-@dataclass(frozen=True)
-class Areas:
-    """``count`` equal areas of ``cells`` cells, used in turn; pitches of what they hold."""
-
-    count: int
-    cells: int
-    pitch: int
-    plane: int
-
-
-@dataclass(frozen=True)
-class LayerPlan:
-    """How a layer runs.
-
-    input: layout of the input map (RESIDENT, RING; of a vector: its lines). ring_rows: rows of the ring, 0 when all
-    fit. areas: of AREAS. columns: cells of a run that meet in no bank. output: layout of the output map, in its stage
-    when ``stage`` is set: areas of the target buffer from which it is spilled. vector: the output is written word by word.
-    slabs_first: all blocks' weights stay in SB and a slab is computed for every block before the next slab.
-    """
-
-    layer: Layer
-    view: View
-    source: Buffer
-    target: Buffer
-    kind: Input
-    input: MapLayout
-    ring_rows: int
-    areas: Areas | None
-    columns: int
-    output: MapLayout
-    stage: Areas | None
-    vector: bool
-    blocks: tuple[Block, ...]
-    pieces: tuple[Piece, ...]
-    slabs: tuple[Slab, ...]
-    slabs_first: bool
-    cost: float
 
 
 @dataclass(frozen=True)
@@ -179,9 +127,6 @@ class Planner:
             f"{p.accumulators} accumulators; use smaller maps or a larger tile"
         )
 
-    def _cells(self, buffer: Buffer) -> int:
-        return self.p.buffer_rows[buffer] * self.p.banks
-
     # -- candidates ----------------------------------------------------------------------------------------------
 
     def _cheapest(self, layer: Layer, following: Layer | None, state: _State) -> list[tuple[LayerPlan, _State]]:
@@ -206,7 +151,7 @@ class Planner:
         if view.vector:
             cells = cells_of(width, p)
             whole = cells_of(n, p) if height * width == 1 else n * height * cells
-            if whole <= self._cells(target):
+            if whole <= cells_in(target, p):
                 yield (
                     MapLayout(target, 0, cells, height * cells),
                     False,
@@ -215,7 +160,7 @@ class Planner:
         else:
             for columns in self._columns(following, view):
                 pair = pitches(view, height, columns, n, False, p)
-                if pair and extent(n, height, width, *pair, p) <= self._cells(target):
+                if pair and extent(n, height, width, *pair, p) <= cells_in(target, p):
                     layout = MapLayout(target, 0, *pair)
                     yield layout, False, _State(layout, columns, target)
         if height * width > 1:
@@ -267,27 +212,32 @@ class Planner:
                 continue
             for rows, cols in self._shapes(layer, blocks, len(pieces) > 1, kind, spilled):
                 slabs = slabs_of(layer, rows, cols)
-                stage = self._stage(layer, slabs, target) if spilled else None
+                stage = stage_of(layer, slabs, target, p) if spilled else None
                 if spilled and stage is None:
                     continue
                 held = output or MapLayout(target, 0, *((stage.pitch, stage.plane) if stage else (1, 1)))
                 single = layer.out_shape[1] * layer.out_shape[2] == 1 and not spilled
                 vector = single and (following is None or view_of(following, p).vector)
-                for place, ring_rows, areas in self._places(layer, view, state, kind, columns, pieces, slabs):
+                found = (
+                    [(state.resident, 0, None)]
+                    if state.resident is not None
+                    else places(layer, state.source, kind, columns, pieces, slabs, p)
+                )
+                for place, ring_rows, areas in found:
                     for first in (False, True) if self._together(layer, view, blocks, slabs) else (False,):
                         if first and areas is not None and len(pieces) > areas.count:
                             continue  # an area would be loaded for every block all the same
-                        cost = self._cost(layer, view, kind, blocks, pieces, slabs, ring_rows, areas, stage, first)
-                        yield LayerPlan(
+                        plan = LayerPlan(
                             layer, view, state.source, target, kind, place, ring_rows, areas, columns, held, stage,
-                            vector, blocks, pieces, slabs, first, cost,
+                            vector, blocks, pieces, slabs, first, 0.0,
                         )  # fmt: skip
+                        yield replace(plan, cost=cost_of(plan, self.ring, self.prices, p))
 
     def _together(self, layer: Layer, view: View, blocks: tuple[Block, ...], slabs: tuple[Slab, ...]) -> bool:
         """Whether a slab can be computed for every block before the next one: all weights fit, no window stays open."""
         pool = layer.pool
         closed = pool is None or (pool.size == pool.stride and all(slab.y % pool.stride == 0 for slab in slabs))
-        return closed and len(slabs) > 1 and 1 < len(blocks) and len(blocks) * view.lines <= self.ring
+        return closed and len(slabs) > 1 and len(blocks) > 1 and len(blocks) * view.lines <= self.ring
 
     def _line_steps(self, view: View, kind: Input) -> list[int]:
         """Weight lines of a piece to try."""
@@ -316,158 +266,3 @@ class Planner:
                 yield rows, width
         if layer.pool is None and chained and per_row > most // 2 and kind != Input.RING:
             yield 1, max(1, most // 2)
-
-    def _places(
-        self, layer: Layer, view: View, state: _State, kind: Input, columns: int, pieces: tuple[Piece, ...],
-        slabs: tuple[Slab, ...],
-    ) -> Iterator[tuple[MapLayout, int, Areas | None]]:  # fmt: skip
-        """(layout of the input, rows of the ring, areas)."""
-        p = self.p
-        if kind == Input.RESIDENT:
-            assert state.resident is not None
-            yield state.resident, 0, None
-            return
-        cells = self._cells(state.source)
-        channels, height, width = layer.in_shape
-        if view.vector:
-            yield from self._vector_places(layer, view, state, kind, pieces)
-            return
-        spans = [input_rows(layer, slab) for slab in slabs]
-        rows = max(end - first for first, end in spans)
-        if kind == Input.AREAS:
-            most = max(piece.channels for piece in pieces)
-            pair = pitches(view, rows, columns, most, False, p)
-            if pair is None:
-                return
-            area = extent(most, rows, width, *pair, p)
-            if area <= cells:
-                yield MapLayout(state.source, 0, *pair), 0, Areas(cells // area, area, *pair)
-            return
-        pair = pitches(view, height, columns, channels, False, p)
-        if pair and extent(channels, height, width, *pair, p) <= cells:
-            yield MapLayout(state.source, 0, *pair), 0, None
-            return
-        for ring_rows in range(height - 1, rows - 1, -1):
-            pair = pitches(view, ring_rows, columns, channels, True, p)
-            if pair and extent(channels, ring_rows, width, *pair, p) <= cells:
-                yield MapLayout(state.source, 0, *pair), ring_rows, None
-                return
-
-    def _vector_places(
-        self, layer: Layer, view: View, state: _State, kind: Input, pieces: tuple[Piece, ...]
-    ) -> Iterator[tuple[MapLayout, int, Areas | None]]:
-        """A vector is a map's rows without gaps; an area holds the rows that a piece meets."""
-        p = self.p
-        channels, height, width = layer.in_shape
-        if height * width == 1:
-            return  # vectors are never spilled
-        step = view.taps // p.cell_words
-        place = MapLayout(state.source, 0, step, step)
-        row = cells_of(width, p)
-        if kind == Input.RING:
-            if channels * height * row <= self._cells(state.source):
-                yield place, 0, None
-            return
-        rows = max(vector_rows(layer, view, piece)[1] - vector_rows(layer, view, piece)[0] for piece in pieces)
-        if rows * row <= self._cells(state.source):
-            yield place, 0, Areas(self._cells(state.source) // (rows * row), rows * row, row, row)
-
-    def _stage(self, layer: Layer, slabs: tuple[Slab, ...], target: Buffer) -> Areas | None:
-        p = self.p
-        n, _, width = layer.out_shape
-        rows = max(1, max(slab.out_end - slab.out_y for slab in slabs))
-        pitch = cells_of(width, p)
-        area = min(n, p.neurons) * rows * pitch
-        count = self._cells(target) // area
-        return Areas(count, area, pitch, rows * pitch) if count else None
-
-    # -- estimate ------------------------------------------------------------------------------------------------
-
-    def _cost(
-        self, layer: Layer, view: View, kind: Input, blocks: tuple[Block, ...], pieces: tuple[Piece, ...],
-        slabs: tuple[Slab, ...], ring_rows: int, areas: Areas | None, stage: Areas | None, slabs_first: bool,
-    ) -> float:  # fmt: skip
-        """Estimate of the layer's cycles; a price, no promise."""
-        p = self.p
-        n, out_h, _ = layer.out_shape
-        channels, height, _ = layer.in_shape
-        chained = len(pieces) > 1
-        compute = reads = loads = beats = 0.0
-        row_beats = DramMap.of(layer.in_shape, Base.ABSOLUTE, 0, p).run_beats
-        line_beats = [-(-block.neurons // p.lines_per_beat) for block in blocks]
-        again = 1 if view.lines <= self.ring else len(slabs)
-        if kind != Input.RESIDENT and layer.in_shape[0] <= FIRST_CHANNELS:  # nothing runs until the first rows are there
-            first, end = input_rows(layer, slabs[0])
-            compute += (end - first) * channels * row_beats * BURST_NS / p.clock_ns
-        if slabs_first:
-            compute += len(slabs) * len(blocks)  # biases change with the block
-        for block, per_line in zip(blocks, line_beats, strict=True):
-            for slab in slabs:
-                steps = steps_of(slab.cols, slab.rows, block.groups)
-                words = block.neurons * block.groups
-                emitted = words * (slab.out_end - slab.out_y) / max(slab.rows, 1)  # per step and row of sums
-                drain = max(1.0, emitted / p.cell_words)
-                if chained and steps > p.accumulators // 2:
-                    compute += steps * (view.lines + drain)
-                else:
-                    compute += steps * max(view.lines, drain)
-                compute += COMPUTE_CYCLES * len(pieces) * (2 if chained else 1)
-                reads += view.lines * -(-steps // tile_of(p, steps, chained))
-                loads += len(pieces)
-            beats += again * view.lines * per_line
-        if kind == Input.RING:
-            passes = 1 if not ring_rows or slabs_first else len(blocks)
-            beats += passes * channels * height * row_beats
-            loads += passes * height
-            if ring_rows:
-                spans = [input_rows(layer, slab) for slab in slabs]
-                spare = ring_rows - max(end - first for first, end in spans)
-                new = max(after[1] - before[1] for before, after in zip(spans, spans[1:], strict=False))
-                if spare < new:  # a slab's rows cannot be loaded under the one before
-                    late = (new - max(spare, 0)) * channels * row_beats * BURST_NS / p.clock_ns + 20
-                    compute += late * len(slabs) * passes
-        if kind == Input.AREAS and areas is not None:
-            passes = 1 if len(slabs) * len(pieces) <= areas.count or slabs_first else len(blocks)
-            if self._planes(layer, view, slabs, areas):
-                per_channel = DramMap.of(layer.in_shape, Base.ABSOLUTE, 0, p, True).run_beats
-                moved = len(slabs) * sum(piece.channels for piece in pieces) * per_channel
-                loads += passes * len(slabs) * len(pieces)
-            else:
-                moved = sum(self._area_rows(layer, view, slab, piece) for slab in slabs for piece in pieces) * row_beats
-                loads += passes * len(slabs) * sum(min(piece.channels, height) for piece in pieces)
-            beats += passes * moved
-            if areas.count == 1:
-                compute += moved * passes * BURST_NS / p.clock_ns
-        if stage is not None:
-            stored = n * out_h * DramMap.of(layer.out_shape, Base.ABSOLUTE, 0, p).run_beats
-            beats += 2 * stored
-            loads += len(slabs) * len(blocks)
-            if stage.count == 1:
-                compute += stored * BURST_NS / p.clock_ns
-        dma = beats * BURST_NS / p.clock_ns + loads * TRANSFER_CYCLES
-        return self.prices[0] * compute + self.prices[1] * dma + SB_WEIGHT * reads
-
-    def _planes(self, layer: Layer, view: View, slabs: tuple[Slab, ...], areas: Areas) -> bool:
-        """Whether areas take whole planes, which can then lie in DRAM without gaps between rows."""
-        _, height, width = layer.in_shape
-        whole = all(input_rows(layer, slab) == (0, height) for slab in slabs)
-        return whole and not view.vector and width % self.p.cell_words == 0 and areas.pitch == cells_of(width, self.p)
-
-    def _area_rows(self, layer: Layer, view: View, slab: Slab, piece: Piece) -> int:
-        if view.vector:
-            first, end = vector_rows(layer, view, piece)
-            return end - first
-        first, end = input_rows(layer, slab)
-        return piece.channels * (end - first)
-
-
-def vector_rows(layer: Layer, view: View, piece: Piece) -> tuple[int, int]:
-    """Rows [first, end) of a map, numbered through its channels, that a piece of a vector's lines meets."""
-    width = layer.in_shape[2]
-    words = piece.line * view.taps, (piece.line + piece.lines - 1) * view.taps + piece.last_lanes
-    return words[0] // width, -(-words[1] // width)
-
-
-def tile_of(p: TileParams, steps: int, chained: bool) -> int:
-    """Steps of a tile: all of a chained sum's; else half the accumulators, so that one tile drains under the next."""
-    return steps if chained else min(steps, max(1, p.accumulators // 2))

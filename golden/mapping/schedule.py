@@ -1,7 +1,7 @@
 """Turns the plans of one increment into a sequence of loads, windows, computes and stores.
 
 The sequence is right when executed one by one; golden.mapping.ops makes transfers overlap computes. Loop order of a
-layer: block of neurons, slab of pixels, piece of weight lines. Weights go through a ring of SB rows, streamed input
+layer: block of neurons, slab of pixels, piece of weight lines. Weights go through rows of SB, streamed input
 through a ring of rows or areas of the source buffer, spilled output through areas of the target buffer.
 """
 
@@ -10,212 +10,73 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from golden.integer import reciprocal
-from golden.mapping.layout import DramMap, MapLayout, run_beats, runs_of
-from golden.mapping.ops import Cells, Emit, Op, Region, overlap
+from golden.mapping.emission import Constants, Emission
+from golden.mapping.layer_plan import Input, LayerPlan, tile_of, vector_rows
+from golden.mapping.layout import DramMap, MapLayout, pair_of, run_beats
+from golden.mapping.ops import Cells, Emit, Op, Region
 from golden.mapping.pieces import Block, Piece
-from golden.mapping.plan import Input, LayerPlan, tile_of, vector_rows
 from golden.mapping.slabs import Slab, input_rows, pool_fields
-from golden.mapping.synapses import SynapseRows
-from golden.mapping.view import cells_of, columns_read, window_of
+from golden.mapping.view import cells_of, columns_read
 from golden.network import Layer
-from hw.instructions import Base, Buffer, Compute, Load, Pool, Store
-from hw.isa import Isa, isa
+from hw.instructions import Base, Buffer, Compute, Pool, Store
 from hw.params import TileParams
-
-STORE_AGE = 1  # computes that are emitted before a store, so that it does not hold up transfers behind it
-
-
-@dataclass(frozen=True)
-class Constants:
-    """Where an increment's weights and biases lie: beats from the start of the constants, SB lines of biases.
-
-    weights: beat of each layer's first line; lines: lines of a block there (of the largest increment).
-    biases: (beat, SB row, rows) of every table to load; bias_line: (layer, first neuron of a block) -> (SB row, bank).
-    """
-
-    weights: tuple[int, ...]
-    lines: tuple[int, ...]
-    biases: tuple[tuple[int, int, int], ...]
-    bias_line: dict[tuple[int, int], tuple[int, int]]
-    bias_rows: int
 
 
 @dataclass
-class _Ring:
-    """Places for items in ``size`` units from ``first``, handed out in turn; an item stays until its place is reused."""
+class _Turns:
+    """``count`` equal areas, handed out in turn; what an area holds stays until its turn comes again."""
 
-    first: int
-    size: int
+    count: int
     next: int = 0
-    held: dict[object, tuple[int, int]] = field(default_factory=dict)
+    held: dict[object, int] = field(default_factory=dict)
 
-    def place(self, key: object, size: int) -> tuple[int, bool]:
-        """(first unit, whether the item has to be loaded)."""
+    def place(self, key: object) -> tuple[int, bool]:
+        """(number of the area, whether it has to be loaded)."""
         if key in self.held:
-            return self.held[key][0], False
-        if self.next + size > self.size:
-            self.next = 0
-        first = self.first + self.next
-        self.next += size
-        end = first + size
-        self.held = {k: (a, b) for k, (a, b) in self.held.items() if b <= first or end <= a}
-        self.held[key] = (first, end)
-        return first, True
+            return self.held[key], False
+        number = self.next
+        self.next = (number + 1) % self.count
+        self.held = {k: n for k, n in self.held.items() if n != number}
+        self.held[key] = number
+        return number, True
 
 
-class Scheduler:
-    """Builds one increment's sequence."""
+def schedule(
+    plans: Sequence[LayerPlan], constants: Constants, maps: Sequence[DramMap], params: TileParams
+) -> list[Op]:  # fmt: skip
+    """One increment's sequence. maps: every layer's input, were it in DRAM, and behind them the last one's output."""
+    emission = Emission(constants, params)
+    for index, plan in enumerate(plans):
+        _LayerScheduler(emission, index, plan, index == len(plans) - 1, (maps[index], maps[index + 1])).run()
+    emission.flush()
+    return emission.ops
 
-    def __init__(
-        self, plans: Sequence[LayerPlan], constants: Constants, maps: Sequence[DramMap], params: TileParams
-    ) -> None:
-        self.plans = plans
-        self.constants = constants
-        self.maps = maps  # of every layer's input, were it in DRAM, and at the end of the last one's output
-        self.p = params
-        self.isa: Isa = isa(params)
-        self.ops: list[Op] = []
-        self._weights = SynapseRows(constants.bias_rows, params.sb_rows - constants.bias_rows)
-        self._pending: list[tuple[int, Op]] = []
-        self._computes = 0
-        self._window: object = None
-        group = -(-self.p.neurons // self.p.lines_per_beat)
-        self._bias_rows = {
-            row + i: beat + i * group for beat, row, rows in constants.biases for i in range(rows)
-        }  # still to be loaded: SB row -> beat
 
-    def run(self) -> list[Op]:
-        for index, plan in enumerate(self.plans):
-            _LayerScheduler(self, index, plan).run()
-        self._flush()
-        return self.ops
-
-    # -- emission, with stores held back -------------------------------------------------------------------------
-
-    def emit(self, op: Op) -> None:
-        if isinstance(op.instruction, Store):
-            self._pending.append((self._computes, op))
-            return
-        for _, store in self._pending:
-            again = op.region == store.region and op.beats[0] < store.beats[1] and store.beats[0] < op.beats[1]
-            if again or overlap(op.writes, store.reads):
-                self._flush()
-                break
-        self.ops.append(op)
-        if isinstance(op.instruction, Compute):
-            self._computes += 1
-            self._weights.computes = self._computes
-            if self._pending and self._computes - self._pending[0][0] >= STORE_AGE:
-                self._flush()
-
-    def _flush(self) -> None:
-        self.ops.extend(op for _, op in self._pending)
-        self._pending.clear()
-
-    def window(self, plan: LayerPlan, held: MapLayout, line: int) -> None:
-        """The Window of computes that start at ``line``, unless it is the one before."""
-        window = window_of(plan.view, held.pitch, held.plane, line, max(plan.columns, 1), self.p)
-        if plan.view.vector:
-            window = window_of(plan.view, held.pitch, held.plane, 0, held.pitch, self.p)
-        if window != self._window:
-            self._window = window
-            self.emit(Op(window))
-
-    def pair(self, cell: int) -> tuple[int, int]:
-        row, bank = divmod(cell, self.p.banks)
-        return row & ((1 << self.isa.row_bits) - 1), bank
-
-    # -- transfers -----------------------------------------------------------------------------------------------
-
-    def bias(self, row: int) -> None:
-        """Load a row of biases unless it is there."""
-        if row in self._bias_rows:
-            self._load_lines(self._bias_rows.pop(row), row, 1, self.p.neurons, self.p.synapses, 1)
-
-    def release(self) -> None:
-        """A block, or a layer whose blocks take turns, is done: its weights need not stay."""
-        self._weights.kept.clear()
-
-    def weights(self, index: int, block: Block, piece: Piece) -> int:
-        """SB row of a piece's weights; loads them unless they are there."""
-        row, missing = self._weights.place((index, block.first, piece.line), piece.lines)
-        if missing:
-            group = -(-self.p.neurons // self.p.lines_per_beat)
-            line = block.number * self.constants.lines[index] + piece.line
-            beat = self.constants.weights[index] + line * group + block.offset // self.p.lines_per_beat
-            self._load_lines(beat, row, piece.lines, block.neurons, piece.last_lanes, block.groups)
-        return row
-
-    def _load_lines(self, beat: int, row: int, lines: int, neurons: int, last: int, groups: int) -> None:
-        """Weight or bias lines of a block to SB, from row ``row`` on."""
-        group = -(-self.p.neurons // self.p.lines_per_beat)
-        load = Load(
-            buffer=Buffer.SB, address=beat, run_beats=group, runs=lines, length=neurons, last_words=last, row=row,
-            groups=groups,
-        )  # fmt: skip
-        cells = (Cells(int(Buffer.SB), row, row + lines),)
-        self.emit(Op(load, writes=cells, region=Region.CONSTANTS, beats=(beat, beat + lines * group)))
-
-    def move(
-        self, store: bool, held: MapLayout, dram: DramMap, channels: tuple[int, int], rows: tuple[int, int],
-        place: tuple[int, int],
-    ) -> None:  # fmt: skip
-        """Transfers between DRAM and a buffer: ``channels`` and ``rows`` of the map; ``place``: those of held's base."""
-        p = self.p
-        count, height, width = channels[1] - channels[0], rows[1] - rows[0], dram.shape[2]
-        first = held.cell(channels[0] - place[0], rows[0] - place[1])
-        base = dram.row(channels[0], rows[0], p)
-        if dram.dense:
-            words = height * cells_of(width, p) * p.cell_words
-            found = runs_of(count, 1, (held.plane, 0), (dram.run_beats, 0))
-        else:
-            words = width
-            plane = dram.shape[1] * dram.run_beats
-            found = runs_of(count, height, (held.plane, held.pitch), (plane, dram.run_beats))
-        length = run_beats(words, p)
-        for runs in found:
-            cell, beat = first + runs.cell, base + runs.beat
-            row, bank = self.pair(cell)
-            step = self.pair(runs.step_cells if runs.runs > 1 else 0)
-            fields: dict[str, Any] = {
-                "buffer": held.buffer, "base": dram.base, "address": beat, "run_beats": runs.step_beats,
-                "runs": runs.runs, "length": length, "last_words": words - (length - 1) * p.beat_words,
-                "row": row, "bank": bank, "step_row": step[0], "step_bank": step[1],
-            }  # fmt: skip
-            touched = tuple(
-                Cells(int(held.buffer), at, at + cells_of(words, p))
-                for at in range(cell, cell + runs.runs * max(runs.step_cells, 1), max(runs.step_cells, 1))
-            )[: runs.runs]
-            span = (beat, beat + (runs.runs - 1) * runs.step_beats + length)
-            region = Region.IMAGE if dram.base == Base.IMAGE else Region.SCRATCH
-            if store:
-                self.emit(Op(Store(**fields), reads=touched, region=region, beats=span))
-            else:
-                self.emit(Op(Load(**fields), writes=touched, region=region, beats=span))
-
-    def scores_store(self) -> Op:
-        """Store of the last layer's words, the increment's result."""
-        p, plan = self.p, self.plans[-1]
-        words = plan.layer.out_shape[0]
-        length = run_beats(words, p)
-        row, bank = self.pair(plan.output.base)
-        store = Store(
-            buffer=plan.output.buffer, base=Base.RESULT, run_beats=length, length=length,
-            last_words=words - (length - 1) * p.beat_words, row=row, bank=bank,
-        )  # fmt: skip
-        read = Cells(int(plan.output.buffer), plan.output.base, plan.output.base + cells_of(words, p))
-        return Op(store, reads=(read,), region=Region.RESULT, beats=(0, length))
+def scores_store(plan: LayerPlan, p: TileParams) -> Op:
+    """Store of the last layer's words, the increment's result."""
+    words = plan.layer.out_shape[0]
+    length = run_beats(words, p)
+    row, bank = pair_of(plan.output.base, p)
+    store = Store(
+        buffer=plan.output.buffer, base=Base.RESULT, run_beats=length, length=length,
+        last_words=words - (length - 1) * p.beat_words, row=row, bank=bank,
+    )  # fmt: skip
+    read = Cells(int(plan.output.buffer), plan.output.base, plan.output.base + cells_of(words, p))
+    return Op(store, reads=(read,), region=Region.RESULT, beats=(0, length))
 
 
 class _LayerScheduler:
     """The loops of one layer."""
 
-    def __init__(self, parent: Scheduler, index: int, plan: LayerPlan) -> None:
+    def __init__(
+        self, parent: Emission, index: int, plan: LayerPlan, last_layer: bool, maps: tuple[DramMap, DramMap]
+    ) -> None:
         self.parent, self.index, self.plan, self.p = parent, index, plan, parent.p
-        self.dram = parent.maps[index]
+        self.last_layer = last_layer
+        self.dram, self.spilled = maps  # input and output, were they in DRAM
         self.loaded = 0  # rows of the ring that were loaded for this block, or of the whole map
         areas = plan.areas
-        self.areas = _Ring(0, areas.count * areas.cells) if areas is not None else None
+        self.areas = _Turns(areas.count) if areas is not None else None
         self.stage_area = -1
 
     def run(self) -> None:
@@ -246,9 +107,8 @@ class _LayerScheduler:
             self._compute(block, slab, piece, held, place, out, row, load_bias and piece is plan.pieces[0])
         whole_rows = slab.x + slab.cols == plan.layer.sum_shape[2]
         if plan.stage is not None and whole_rows and slab.out_end > slab.out_y:
-            spilled = self.parent.maps[self.index + 1]
             channels, rows = (block.first, block.first + block.neurons), (slab.out_y, slab.out_end)
-            self.parent.move(True, out, spilled, channels, rows, (block.first, slab.out_y))
+            self.parent.move(True, out, self.spilled, channels, rows, (block.first, slab.out_y))
 
     def _output(self, slab: Slab) -> MapLayout:
         plan, stage = self.plan, self.plan.stage
@@ -280,10 +140,11 @@ class _LayerScheduler:
                 parent.move(False, at_base, self.dram, (0, channels), (first, last), (0, first))
                 self.loaded = last
             return plan.input, (0, 0)
-        assert self.areas is not None and plan.areas is not None
-        used, missing = self.areas.place((at, piece.channel, piece.line), plan.areas.cells)
-        # from the buffer's end, so that the first areas can be filled while the layer before reads its map at the start
-        base = p.buffer_rows[plan.source] * p.banks - used - plan.areas.cells
+        assert self.areas is not None
+        assert plan.areas is not None
+        number, missing = self.areas.place((at, piece.channel, piece.line))
+        # from the buffer's end: the first areas can be filled while the layer before still reads its map at the start
+        base = p.buffer_rows[plan.source] * p.banks - (number + 1) * plan.areas.cells
         held = MapLayout(plan.source, base, plan.areas.pitch, plan.areas.plane)
         if plan.view.vector:
             first, last = vector_rows(layer, plan.view, piece)
@@ -309,12 +170,11 @@ class _LayerScheduler:
             row = c * height + end
 
     def _compute(
-        self, block: Block, slab: Slab, piece: Piece, held: MapLayout, place: tuple[int, int], out: MapLayout, sb_row: int,
-        load_bias: bool,
+        self, block: Block, slab: Slab, piece: Piece, held: MapLayout, place: tuple[int, int], out: MapLayout,
+        sb_row: int, load_bias: bool,
     ) -> None:  # fmt: skip
         p, plan, layer, view = self.p, self.plan, self.plan.layer, self.plan.view
         is_first, is_last = piece is plan.pieces[0], piece is plan.pieces[-1]
-        last_layer = self.index == len(self.parent.plans) - 1
         run = piece.line * view.taps // view.kernel_w
         channel, ky = divmod(run, view.kernel_h)
         x0 = slab.x * view.stride - view.padding[1]
@@ -348,9 +208,8 @@ class _LayerScheduler:
         if load_bias:
             self.parent.bias(bias_row)
         pairs: dict[str, tuple[int, int]] = {
-            "": self.parent.pair(origin), "step_y_": self.parent.pair(view.stride * held.pitch),
-            "to_": self.parent.pair(to_cell), "to_y_": self.parent.pair(out.pitch),
-            "to_n_": self.parent.pair(out.plane),
+            "": pair_of(origin, p), "step_y_": pair_of(view.stride * held.pitch, p),
+            "to_": pair_of(to_cell, p), "to_y_": pair_of(out.pitch, p), "to_n_": pair_of(out.plane, p),
         }  # fmt: skip
         places: dict[str, Any] = {f"{name}row": row for name, (row, _) in pairs.items()}
         places |= {f"{name}bank": bank for name, (_, bank) in pairs.items()}
@@ -361,8 +220,8 @@ class _LayerScheduler:
             lines=piece.lines, last_lanes=piece.last_lanes, neurons=block.neurons, groups=block.groups,
             tile=tile_of(p, steps, len(plan.pieces) > 1), sb_row=sb_row, load_bias=int(load_bias),
             bias_row=bias_row, bias_bank=bias_bank, first=int(is_first), finish=int(is_last), relu=int(layer.relu),
-            scores=int(last_layer and is_last), score_base=block.first if last_layer else 0, target=out.buffer,
-            to_sub=to_sub, to_cols=cols, vector=int(plan.vector), reciprocal=_reciprocals(layer),
+            scores=int(self.last_layer and is_last), score_base=block.first if self.last_layer else 0,
+            target=out.buffer, to_sub=to_sub, to_cols=cols, vector=int(plan.vector), reciprocal=_reciprocals(layer),
             **pool_fields(layer, slab.y), **places,
         )  # fmt: skip
         reads = self._read(slab, piece, held, place, ring_y)

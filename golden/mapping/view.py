@@ -172,7 +172,7 @@ def window_of(view: View, pitch: int, plane: int, line: int, columns: int, p: Ti
         for carry_y in (0, 1)
         for carry_x in (0, 1)
     ]
-    slots = {k: slot for k, slot in _slots(spacing, _most_runs(view.kernel_w, view.taps), columns, p)}
+    slots = dict(_slots(spacing, _most_runs(view.kernel_w, view.taps), columns, p))
     line_row, line_bank = divmod(advance * spacing, p.banks)
     return Window(
         kernel_w=view.kernel_w,
