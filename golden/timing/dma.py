@@ -75,8 +75,8 @@ class Dma:
     __slots__ = ("queue", "done", "answers", "to", "of", "beats", "reading", "_following", "_reserved", "_outstanding",
                  "_stored", "_now_stored", "_depth", "_store_queue", "_accepted", "_asked")  # fmt: skip
 
-    def __init__(self, p: TileParams, transfer_queue: int, store_queue: int) -> None:
-        self._depth, self._store_queue, self._outstanding = transfer_queue, store_queue, p.dram_outstanding
+    def __init__(self, p: TileParams, under_way: int, store_queue: int) -> None:
+        self._depth, self._store_queue, self._outstanding = under_way, store_queue, p.dram_outstanding
         self.queue: deque[Transfer] = deque()
         self._following: deque[Transfer] = deque()  # sent on by the requester, not begun by the consumer
         self.to, self.of = Place(p), Place(p)

@@ -18,10 +18,10 @@ class Engine:
     """
 
     __slots__ = ("queue", "state", "walk", "tile_start", "tile_steps", "issues", "at", "used", "read_done", "moved",
-                 "hold", "gather", "weights", "complete", "push", "_accumulators")  # fmt: skip
+                 "hold", "gather", "weights", "complete", "push", "_accumulators", "_early_window")  # fmt: skip
 
-    def __init__(self, accumulators: int) -> None:
-        self._accumulators = accumulators
+    def __init__(self, accumulators: int, early_window: bool) -> None:
+        self._accumulators, self._early_window = accumulators, early_window
         self.queue: deque[Walk | None] = deque()  # None: a window
         self.state = TAKE
         self.walk: Walk | None = None
@@ -103,7 +103,10 @@ class Engine:
         """The next compute starts with the last issue of this one if it may."""
         self.state = TAKE
         head = self.queue[0] if self.queue else None
-        if head is not None and post_ready and not head.load_bias and self._ordered(head, dma_done, written):
+        if head is None:
+            if self._early_window and self.queue:
+                self.queue.popleft()
+        elif post_ready and not head.load_bias and self._ordered(head, dma_done, written):
             self._start(head)
         self.read_done += 1
 
