@@ -82,7 +82,7 @@ class ComputeEngine(Component):
     cycle : Out(Cycle).
 
     Timing: one cycle to take a window or a compute, one for a bias line, then one line of one step per cycle. A
-    compute without a bias line that may start is taken with the last issue of the one before it. A step whose cells
+    window, and a compute without a bias line that may start, is taken with the last issue of the compute before it. A step whose cells
     are held already (see Cursor) reads nothing and does not wait for the port. In the first line of ``first`` computes
     every step takes an accumulator, and waits until one is free.
     """
@@ -195,6 +195,7 @@ class ComputeEngine(Component):
                 with m.Else():
                     m.d.comb += [self.issue.eq(1), self.cycle.eq(Cycle.COMPUTE)]
                     m.d.comb += start.eq(ends & may_start & self.post_ready & ~head.load_bias)
+                    m.d.comb += window.set.eq(ends & self.head_valid & self.head_is_window)
         m.d.comb += [
             self.read.eq((state == State.RUN) & room & cursor.fresh),
             self.hold.eq(state == State.RUN),

@@ -11,7 +11,7 @@ from hw.buffers import NeuronBuffer
 from hw.compute import ComputeEngine, Cycle
 from hw.control import Control
 from hw.counters import Counters
-from hw.dma import TRANSFER_QUEUE, Dma
+from hw.dma import Dma
 from hw.events import COUNTER_BITS, event_names
 from hw.fetch import Fetch
 from hw.host import host_port
@@ -24,7 +24,10 @@ from hw.params import TileParams
 from hw.post import PostProcess
 from hw.signatures import dram_port, instruction_layout, popcount
 
-COMPUTE_QUEUE = 4
+# Instructions that wait at the engines. They are dispatched in order: a transfer that waits for room in a buffer must not
+# keep computes behind it from their engine.
+TRANSFER_QUEUE = 16
+COMPUTE_QUEUE = 8
 
 
 class Tile(Component):

@@ -204,7 +204,7 @@ class Planner:
         output: MapLayout | None, spilled: bool,
     ) -> Iterator[LayerPlan]:  # fmt: skip
         p = self.p
-        blocks = split(layer, columns, following is not None, p)
+        blocks = split(layer, columns, not layer.fc, p)
         target = Buffer(1 - state.source)
         for step in self._line_steps(view, kind):
             pieces = tuple(pieces_of(view, step))
@@ -242,7 +242,7 @@ class Planner:
     def _line_steps(self, view: View, kind: Input) -> list[int]:
         """Weight lines of a piece to try."""
         if view.vector:
-            return [max(1, min(view.lines, self.ring // 3))]
+            return sorted({max(1, min(view.lines, self.ring // parts)) for parts in (3, 6)})
         if kind == Input.RING:
             return [view.lines]
         most = min(view.lines, self.ring)
