@@ -92,6 +92,11 @@ class Rank:
     def __init__(self, timing: Timing, bursts: int, counters: dict[str, int]) -> None:
         self._t = timing
         self._bursts = bursts
+        # what every request wants; gaps by the direction of the last one and of this one
+        self._t_bursts, self._t_commands = bursts * timing.t_burst, (bursts - 1) * timing.t_ccd
+        self._t_read, self._t_write = timing.t_cl + timing.t_burst, timing.t_cwl + timing.t_burst
+        to_read = timing.t_cwl + timing.t_burst + timing.t_wtr
+        self._gaps = ((timing.t_ccd, timing.t_rtw), (to_read, timing.t_ccd))
         self._counters = counters
         self._banks = [_Bank() for _ in range(timing.banks)]
         self._activates: deque[int] = deque(maxlen=4)
@@ -136,19 +141,15 @@ class Rank:
         command = max(now_ps, bank.ready_ps)
         if self._last is not None:
             was_write, previous = self._last
-            if was_write == write:
-                gap = t.t_ccd
-            else:
-                self._counters["turnarounds"] += 1
-                gap = t.t_rtw if write else t.t_cwl + t.t_burst + t.t_wtr
-            command = max(command, previous + gap)
-        command += t.t_ccd * (self._bursts - 1)
+            command = max(command, previous + self._gaps[was_write][write])
+            self._counters["turnarounds"] += was_write != write
+        command += self._t_commands
         self._last = write, command
-        self._counters["busy_ps"] += self._bursts * t.t_burst
+        self._counters["busy_ps"] += self._t_bursts
         if write:
-            end = command + t.t_cwl + t.t_burst
+            end = command + self._t_write
             bank.precharge_ps = max(bank.precharge_ps, end + t.t_wr)
         else:
-            end = command + t.t_cl + t.t_burst
+            end = command + self._t_read
             bank.precharge_ps = max(bank.precharge_ps, command + t.t_rtp)
         return end

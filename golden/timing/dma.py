@@ -53,6 +53,8 @@ class Place:
         self.beat += 1
         if self.beat < t.beats:
             self.address += 1
+            if t.sb:
+                return False
             self.bank = (self.bank + self._cells) % len(self._masks[0])
         else:
             self.beat = 0

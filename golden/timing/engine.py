@@ -18,10 +18,10 @@ class Engine:
     """
 
     __slots__ = ("queue", "state", "walk", "tile_start", "tile_steps", "issues", "at", "used", "read_done", "moved",
-                 "hold", "gather", "weights", "complete", "push", "_accumulators", "_early_window")  # fmt: skip
+                 "hold", "gather", "weights", "complete", "push", "_accumulators")  # fmt: skip
 
-    def __init__(self, accumulators: int, early_window: bool) -> None:
-        self._accumulators, self._early_window = accumulators, early_window
+    def __init__(self, accumulators: int) -> None:
+        self._accumulators = accumulators
         self.queue: deque[Walk | None] = deque()  # None: a window
         self.state = TAKE
         self.walk: Walk | None = None
@@ -100,11 +100,11 @@ class Engine:
         return BUSY
 
     def _end(self, dma_done: int, written: int, post_ready: bool) -> None:
-        """The next compute starts with the last issue of this one if it may."""
+        """A window is taken, and the next compute starts, with the last issue of this one if it may."""
         self.state = TAKE
         head = self.queue[0] if self.queue else None
         if head is None:
-            if self._early_window and self.queue:
+            if self.queue:  # a window
                 self.queue.popleft()
         elif post_ready and not head.load_bias and self._ordered(head, dma_done, written):
             self._start(head)

@@ -16,16 +16,14 @@ SUM_CYCLES = 5  # from a line's issue to the cycle in which post-processing sees
 @dataclass(frozen=True)
 class Depths:
     """Queues of the tile: transfers and computes (hw.tile), transfers whose answers are under way and beats of stores
-    (hw.dma), computes in hw.post, instructions in hw.fetch. early_window: a window is taken with the last issue of the
-    compute before it."""
+    (hw.dma), computes in hw.post, instructions in hw.fetch."""
 
-    transfers: int = 4
+    transfers: int = 16
     under_way: int = 4
     stores: int = 3
-    computes: int = 4
+    computes: int = 8
     post: int = 4
-    fetch: int = 4
-    early_window: bool = False
+    fetch: int = 8
 
 
 class Machine:
@@ -33,7 +31,7 @@ class Machine:
 
     def __init__(self, p: TileParams, front: Front, memory: DramPort, depths: Depths) -> None:
         self.front, self.memory, self._depths = front, memory, depths
-        self.engine, self.post = Engine(p.accumulators, depths.early_window), Post(p)
+        self.engine, self.post = Engine(p.accumulators), Post(p)
         self.dma = Dma(p, depths.under_way, depths.stores)
         self._outstanding = p.dram_outstanding
         # the register in front of the DRAM port, and whose answers are to come: True for fetch

@@ -1,5 +1,6 @@
 """The model of the tile's cycles without RTL: by hand, against the closed form of counts, and its own short cuts."""
 
+import functools
 from dataclasses import dataclass, replace
 
 import pytest
@@ -39,6 +40,7 @@ class Program:
         return (isa(self.params).instruction_beats,)
 
 
+@functools.lru_cache
 def mapped_case(name: str, seed: int) -> Mapped:
     p = preset(name)
     return map_network(random_case(seed, p)[0], p)
@@ -47,8 +49,8 @@ def mapped_case(name: str, seed: int) -> Mapped:
 def fetched(beats: int) -> int:
     """Cycles from the one in which a fetch may ask to the one before its instruction is there, by hand.
 
-    The first beat is asked for in cycle 1 and sent in cycle 2 (8 ns), its burst ends 20 ns later, the others 5 ns apart;
-    the answer is sampled at the next edge and is in the queue a cycle later.
+    The first beat is asked for in cycle 1 and sent in cycle 2 (8 ns), its burst ends 20 ns later, the others 5 ns
+    apart; the answer is sampled at the next edge and is in the queue a cycle later.
     """
     return -(-(8 + 20 + 5 * (beats - 1)) // 4)
 
