@@ -1,5 +1,6 @@
 """The model of the tile's cycles without RTL: by hand, against the closed form of counts, and its own short cuts."""
 
+import contextlib
 import functools
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,6 @@ from hw.params import TileParams, preset
 from tests.golden.random_networks import random_case
 
 SMALL = preset("small")
-SEEDS = {"small": (0, 1, 2, 4, 5), "odd": (0, 1, 2, 3, 4)}
 MEMORIES: tuple[Memory, ...] = (Ideal(), Ideal(latency_ps=100_000, burst_ps=0), DDR3(), DDR3(start_cycle=1234))
 
 
@@ -41,9 +41,15 @@ class Program:
 
 
 @functools.lru_cache
-def mapped_case(name: str, seed: int) -> Mapped:
-    p = preset(name)
-    return map_network(random_case(seed, p)[0], p)
+def cases(name: str) -> list[Mapped]:
+    """The first five random networks that suit the tile."""
+    p, seed = preset(name), 0
+    found: list[Mapped] = []
+    while len(found) < 5:
+        with contextlib.suppress(BadInput):
+            found.append(map_network(random_case(seed, p)[0], p))
+        seed += 1
+    return found
 
 
 def fetched(beats: int) -> int:
@@ -83,8 +89,7 @@ def test_a_load_by_hand(beats: int) -> None:
 
 @pytest.mark.parametrize("name", ["small", "odd"])
 def test_kinds_add_up_and_work_is_that_of_counts(name: str) -> None:
-    for seed in SEEDS[name]:
-        mapped = mapped_case(name, seed)
+    for mapped in cases(name):
         for increment, segment in enumerate(mapped.segments):
             work = count(segment, mapped.params)
             for memory in MEMORIES:
@@ -96,7 +101,7 @@ def test_kinds_add_up_and_work_is_that_of_counts(name: str) -> None:
 
 
 def test_the_short_cut_over_quiet_cycles_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    programs = [(mapped_case(name, seed), memory) for name in SEEDS for seed in SEEDS[name] for memory in MEMORIES]
+    programs = [(mapped, memory) for name in ("small", "odd") for mapped in cases(name) for memory in MEMORIES]
     skipping = [predict(mapped, 2, memory) for mapped, memory in programs]
     skip, skipped = Machine._skip, []
 
