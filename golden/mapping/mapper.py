@@ -10,13 +10,14 @@ from golden.mapping.emission import Constants
 from golden.mapping.layer_plan import Input, LayerPlan
 from golden.mapping.layout import DramMap, run_beats
 from golden.mapping.mapped import Mapped
-from golden.mapping.ops import Emit, Op, Region, hoist, timeline, with_waits
+from golden.mapping.ops import Emit, Op, Region, hoist, with_waits
 from golden.mapping.pieces import Block, blocks, pack_weights
 from golden.mapping.plan import Planner
 from golden.mapping.schedule import schedule, scores_store
 from golden.mapping.slabs import input_rows
 from golden.mapping.view import cells_of, view_of
 from golden.network import Layer, Network
+from golden.timing import DDR3, predict
 from hw.errors import BadInput
 from hw.instructions import (
     CLASS_BITS,
@@ -36,13 +37,16 @@ from hw.params import TileParams
 
 MOST_CLASSES = 1 << CLASS_BITS  # that score_base can number
 PRICES = ((1.0, 0.1), (1.0, 0.4), (1.0, 1.0), (0.3, 1.0))  # of computing and of DRAM time, tried in turn
-ALTERNATIVES = 12  # other plans of a layer that are tried
-SEARCHED_OPERATIONS = 20_000  # of all tries of a layer together, at most
+ALTERNATIVES = 10  # other plans of a layer that are tried
+SEARCHED_OPERATIONS = 10_000  # of all tries of a layer together, at most
 CUTS = 4  # blocks of a layer, at most, that start within a block of weights
 
 
-def map_network(networks: Sequence[Network], params: TileParams) -> Mapped:
+def map_network(networks: Sequence[Network], params: TileParams, *, search: bool = True) -> Mapped:
     """Program and image of quantised ``networks``, each a prefix (in channels) of the next.
+
+    search: try several plans of every layer and take those with the fewest predicted cycles (golden.timing); without
+    it the plans that a rough estimate likes best, which takes a fraction of the time.
 
     Only the last layer is stored per increment. Raises BadInput for networks that are not nested, whose sums could
     overflow an accumulator, or that do not fit, with the sizes.
@@ -51,7 +55,7 @@ def map_network(networks: Sequence[Network], params: TileParams) -> Mapped:
     check_nested(nets, params)
     for network in nets:
         check_sums(network, params)
-    return _Mapper(nets, params).run()
+    return _Mapper(nets, params, search).run()
 
 
 def check_nested(nets: tuple[Network, ...], p: TileParams) -> None:
@@ -138,18 +142,31 @@ def _words(layer: Layer, first: int, p: TileParams) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One way to run an increment: estimated cycles, plans, operations, scratch area, constants of its own."""
+    """One way to run an increment: predicted cycles, plans, operations, scratch area, constants of its own."""
 
-    cycles: float
+    cycles: int
     plans: tuple[LayerPlan, ...]
     ops: tuple[Op, ...]
     scratch_beats: int
     constants: bytes
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """A program of one increment as golden.timing wants it."""
+
+    params: TileParams
+    program_address: int
+    segment_addresses: tuple[int, ...]
+    image_address: int
+    image_beats: int
+    segments: tuple[tuple[Instruction, ...], ...]
+
+
 class _Mapper:
-    def __init__(self, nets: tuple[Network, ...], params: TileParams) -> None:
+    def __init__(self, nets: tuple[Network, ...], params: TileParams, search: bool) -> None:
         self.nets = nets
+        self.search = search
         self.p = params
         self.isa: Isa = isa(params)
 
@@ -167,7 +184,8 @@ class _Mapper:
                 maps, beats = self._scratch(chosen)
                 ops = hoist(schedule(chosen, tables, maps, p), p)
                 ops = with_waits([*ops, scores_store(chosen[-1], p)], p)
-                return _Candidate(timeline(ops, p), tuple(chosen), tuple(ops), beats, constants.since(own))
+                cycles = self._predicted(ops, len(constants.raw) // p.dram_beat_bytes, beats) if self.search else 0
+                return _Candidate(cycles, tuple(chosen), tuple(ops), beats, constants.since(own))
 
             best = self._improved(net, build)
             constants.back_to(own)
@@ -179,6 +197,8 @@ class _Mapper:
 
     def _improved(self, net: Network, build: Callable[[list[LayerPlan]], "_Candidate"]) -> "_Candidate":
         """The quickest of the plans at several prices, then with other plans of single layers as long as that helps."""
+        if not self.search:
+            return build(Planner(self.p, self._bias_rows(net), PRICES[1]).network(net))
         planners = [Planner(self.p, self._bias_rows(net), prices) for prices in PRICES]
         candidates = [build(planner.network(net)) for planner in planners]
         best = min(candidates, key=lambda candidate: candidate.cycles)
@@ -250,6 +270,18 @@ class _Mapper:
         lines = (*shared.lines, view_of(net.layers[last], p).lines)
         return Constants((*shared.weights, own), lines, tuple(tables), places, rows + own_rows)
 
+    def _predicted(self, ops: list[Op], constant_beats: int, scratch_beats: int) -> int:
+        """Cycles of an increment's operations, were it the only one in DRAM."""
+        p, first = self.p, self.isa.instruction_beats
+        constants_at = first * (len(ops) + 3)  # Entry, Decide, End
+        scratch_at = constants_at + constant_beats
+        code = _code(ops, constants_at, scratch_at)
+        channels, height, width = self.nets[0].input_shape
+        image_beats = channels * height * run_beats(width, p)
+        segment = (*code[:-1], Decide(0, 1), code[-1], End())
+        trial = _Trial(p, 0, (first,), scratch_at + scratch_beats, image_beats, (segment,))
+        return predict(trial, 0, DDR3()).cycles
+
     # -- addresses -----------------------------------------------------------------------------------------------
 
     def _scratch(self, chosen: list[LayerPlan]) -> tuple[list[DramMap], int]:
@@ -296,15 +328,9 @@ class _Mapper:
                 f"program, weights and maps want {(image_at + image_beats + result_beats) * p.dram_beat_bytes} bytes "
                 f"of DRAM, but {p.name} has {p.dram_bytes}; use a smaller network"
             )
-        base = {Region.CONSTANTS: constants_at, Region.SCRATCH: scratch_at}
         segments = []
         for number, ops in enumerate(sequences):
-            code: list[Instruction] = []
-            for op in ops:
-                moved = op.instruction
-                if isinstance(moved, Load | Store):
-                    moved = replace(moved, address=moved.address + base.get(op.region, 0))
-                code.append(moved)
+            code = _code(ops, constants_at, scratch_at)
             last = number == len(sequences) - 1
             following = (0, 0) if last else (addresses[number + 1], lengths[number + 1])
             segments.append((*code[:-1], Decide(number, int(last), *following), code[-1], End()))
@@ -317,6 +343,18 @@ class _Mapper:
             result_beats=result_beats, segments=tuple(segments),
             emits=tuple(tuple(_emits(ops)) for ops in sequences), plans=tuple(tuple(chosen) for chosen in plans),
         )  # fmt: skip
+
+
+def _code(ops: Sequence[Op], constants_at: int, scratch_at: int) -> list[Instruction]:
+    """The instructions of operations, with the addresses at which constants and scratch area lie."""
+    base = {Region.CONSTANTS: constants_at, Region.SCRATCH: scratch_at}
+    code: list[Instruction] = []
+    for op in ops:
+        moved = op.instruction
+        if isinstance(moved, Load | Store):
+            moved = replace(moved, address=moved.address + base.get(op.region, 0))
+        code.append(moved)
+    return code
 
 
 def _emits(ops: Sequence[Op]) -> list[Emit]:

@@ -230,23 +230,3 @@ def with_waits(ops: Sequence[Op], p: TileParams) -> list[Op]:
             written_by_compute.put(op.writes, computes)
         found.append(replace(op, instruction=replace_waits(op.instruction, **waits)))
     return found
-
-
-DRAIN_CYCLES = 12.0  # from a compute's last issue to its last word
-
-
-def timeline(ops: Sequence[Op], p: TileParams) -> float:
-    """Estimate of the cycles of operations with their sync counts: two engines, each in order, no other waits."""
-    transfers, reads, written = [0.0], [0.0], [0.0]
-    for op in ops:
-        i = op.instruction
-        if isinstance(i, Load | Store):
-            start = max(transfers[-1], transfers[i.wait_dma], reads[i.wait_read], written[i.wait_written])
-            transfers.append(start + cycles_of(op, p))
-        elif isinstance(i, Compute):
-            start = max(reads[-1], transfers[i.wait_dma], written[i.wait_written])
-            reads.append(start + cycles_of(op, p))
-            written.append(reads[-1] + DRAIN_CYCLES)
-        else:
-            reads[-1] += 1
-    return max(transfers[-1], written[-1])
