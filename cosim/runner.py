@@ -150,6 +150,8 @@ def build(
         "fast",
         "--x-initial",
         "fast",
+        "--output-split-cfuncs",  # of a longer function the compiler's analysis of aliases takes minutes
+        "500",
     ]
     flags += ["--timescale", "1ps/1ps", "--prefix", "Vtop", "-o", "Vtop", "--top-module", top]
     flags += [f"-G{key}={value}" for key, value in (parameters or {}).items()]
