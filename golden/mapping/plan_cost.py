@@ -58,7 +58,7 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
         if ring_rows:
             spans = [input_rows(layer, slab) for slab in slabs]
             spare = ring_rows - max(end - first for first, end in spans)
-            new = max(after[1] - before[1] for before, after in zip(spans, spans[1:], strict=False))
+            new = max((after[1] - before[1] for before, after in zip(spans, spans[1:], strict=False)), default=0)
             if spare < new:  # a slab's rows cannot be loaded under the one before
                 late = (new - max(spare, 0)) * channels * row_beats * BURST_NS / p.clock_ns + 20
                 compute += late * len(slabs) * passes
