@@ -13,7 +13,6 @@ from cosim.prepare import prepare
 from cosim.saif import Activity
 from cosim.simulate import simulate, simulate_jobs
 from golden.mapping import map_network
-from golden.networks import lenet
 from hw.events import TOGGLES, event_names
 from hw.params import TileParams
 from hw.pool import POOL_SUM_BITS
@@ -184,15 +183,17 @@ def test_the_window_is_the_image(still: Windows) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("increment", "left", "used"), [(0, 6, 12), (1, 9, 9)])
-def test_gated_neurons_of_paper32_are_still(increment: int, left: int, used: int, tmp_path: Path) -> None:
-    """LeNet's first convolution with 6 of 20 channels, in two groups of neurons, and with 9, in one; of 16 neurons."""
+@pytest.mark.parametrize(("stride", "channels", "used"), [(1, 1, 8), (2, 2, 2)])
+def test_gated_neurons_of_paper32_are_still(stride: int, channels: int, used: int, tmp_path: Path) -> None:
+    """LeNet's first convolution, 1 channel of 20 left on eight groups of one neuron, or with a stride, which allows no
+    groups, 2 channels."""
     p = params_of("paper32")
-    mapped = map_network(integer(modules(lenet(), (0.3, 0.45, 1.0), SEED), (1, 28, 28), p), p)
-    channels, height, width = mapped.networks[increment].layers[0].out_shape
-    assert channels == left
-    job = prepare(mapped, images(1, (1, 28, 28), p, SEED), increment=increment)
-    words = channels * height * width
+    size = 12 // stride
+    layers = [nn.Conv2d(1, 20, 5, stride), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(20 * size * size, 10)]
+    nets = integer(modules(nn.Sequential(*layers), (channels / 20, 1.0), SEED), (1, 28, 28), p)
+    assert nets[0].layers[0].out_shape == (channels, size, size)
+    job = prepare(map_network(nets, p), images(1, (1, 28, 28), p, SEED), increment=0)
+    words = channels * size * size
     simulate(tile("paper32", trace_saif=True), job, tmp_path, seed=SEED, saif=True, saif_words=words)
     activity = window(tmp_path)
     for neuron in range(used, p.neurons):
