@@ -212,6 +212,8 @@ class Planner:
                 continue
             for rows, cols in self._shapes(layer, blocks, len(pieces) > 1, kind, spilled):
                 slabs = slabs_of(layer, rows, cols)
+                if cols < layer.sum_shape[2] and not self._within(view, blocks, slabs, columns):
+                    continue
                 stage = stage_of(layer, slabs, target, p) if spilled else None
                 if spilled and stage is None:
                     continue
@@ -233,9 +235,22 @@ class Planner:
                         )  # fmt: skip
                         yield replace(plan, cost=cost_of(plan, self.ring, self.prices, p))
 
+    def _within(self, view: View, blocks: tuple[Block, ...], slabs: tuple[Slab, ...], columns: int) -> bool:
+        """Whether slabs that start within a row read no more than ``columns`` cells of a run either."""
+
+        def read(slab: Slab, groups: int) -> int:
+            return columns_read(view, -(-slab.cols // groups), groups, slab.x * view.stride - view.padding[1], self.p)
+
+        return all(read(slab, block.groups) <= columns for slab in slabs for block in blocks)
+
     def _together(self, layer: Layer, view: View, blocks: tuple[Block, ...], slabs: tuple[Slab, ...]) -> bool:
-        """Whether a slab can be computed for every block before the next one: all weights fit, no window stays open."""
+        """Whether a slab can be computed for every block before the next one.
+
+        All weights have to fit, no window may stay open, and the areas of a spilled output hold whole rows of a block.
+        """
         pool = layer.pool
+        if slabs[0].cols < layer.sum_shape[2]:
+            return False
         closed = pool is None or (pool.size == pool.stride and all(slab.y % pool.stride == 0 for slab in slabs))
         return closed and len(slabs) > 1 and len(blocks) > 1 and len(blocks) * view.lines <= self.ring
 
