@@ -82,9 +82,9 @@ class ComputeEngine(Component):
     cycle : Out(Cycle).
 
     Timing: one cycle to take a window or a compute, one for a bias line, then one line of one step per cycle. A
-    window, and a compute without a bias line that may start, is taken with the last issue of the compute before it. A step whose cells
-    are held already (see Cursor) reads nothing and does not wait for the port. In the first line of ``first`` computes
-    every step takes an accumulator, and waits until one is free.
+    window, and a compute without a bias line that may start, is taken with the last issue of the compute before it. A
+    step whose cells are held already (see Cursor) reads nothing and does not wait for the port. In the first line of
+    ``first`` computes every step takes an accumulator, and waits until one is free.
     """
 
     def __init__(self, isa: Isa) -> None:

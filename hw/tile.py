@@ -24,8 +24,8 @@ from hw.params import TileParams
 from hw.post import PostProcess
 from hw.signatures import dram_port, instruction_layout, popcount
 
-# Instructions that wait at the engines. They are dispatched in order: a transfer that waits for room in a buffer must not
-# keep computes behind it from their engine.
+# Instructions that wait at the engines. They are dispatched in order: a transfer that waits for room in a buffer must
+# not keep computes behind it from their engine.
 TRANSFER_QUEUE = 16
 COMPUTE_QUEUE = 8
 

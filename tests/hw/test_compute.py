@@ -207,8 +207,9 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
                     kind = Cycle.STALL_PORT
                 else:
                     kind, issue = Cycle.COMPUTE, True
-                    take = len(coming) == 1 and ready and not head.compute.load_bias
-                    met["taken at once"] += take
+                    take = len(coming) == 1 and (is_window or (ready and not head.compute.load_bias))
+                    met["taken at once"] += take and not is_window
+                    met["window at once"] += take and is_window
                     met["without the port"] += not port_free
                 assert ctx.get(dut.read) == (kind != Cycle.STALL_ACCUMULATOR and wanted["reads"] is not None)
             elif head is None:
@@ -272,6 +273,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
     assert set(kinds) == set(Cycle)
     assert kinds[Cycle.COMPUTE] == sum(c.lines * count for c, count in zip(computes, steps, strict=True)) > 50
     assert met["taken at once"] > 2
+    assert met["window at once"] > 2
     assert met["wrapped"] > 8
     assert met["without the port"] > 5
     assert met["groups"] > 20 or p.groups == 1
