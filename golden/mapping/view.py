@@ -85,13 +85,13 @@ def view_of(layer: Layer, p: TileParams) -> View:
         taps = min(p.synapses, most) // p.cell_words * p.cell_words
         return View(1, taps, -(-words // taps), 1, taps, 1, (0, 0), words, taps, True)
     kernel_h, kernel_w = (height, width) if layer.fc else layer.kernel
-    columns = -(-kernel_w // p.cell_words) if layer.fc else loose_columns(kernel_w, p)
+    columns = cells_of(kernel_w, p) if layer.fc else loose_columns(kernel_w, p)
     taps = taps_of(kernel_w, columns, p) if max(kernel_h, kernel_w) <= most and columns < UNUSED else 0
     if not taps:
-        what = "maps with rows of whole cells or" if layer.fc else "kernels"
+        what = f"maps with rows of whole cells ({p.cell_words} words) or" if layer.fc else "kernels"
         raise BadInput(
-            f"layer {layer.name}: {what} up to {widest_kernel(p)} are wanted, not {kernel_h}x{kernel_w}; "
-            f"use several smaller ones"
+            f"layer {layer.name}: {what} up to {most} high and {widest_kernel(layer.fc, p)} wide are wanted, "
+            f"not {kernel_h}x{kernel_w}; use several smaller ones"
         )
     stride, padding = (1, (0, 0)) if layer.fc else (layer.stride, layer.padding)
     elements = channels * kernel_h * kernel_w
@@ -99,11 +99,14 @@ def view_of(layer: Layer, p: TileParams) -> View:
 
 
 @lru_cache
-def widest_kernel(p: TileParams) -> int:
-    """Widest kernel of a convolution that the tile's banks allow."""
-    most = (1 << KERNEL_BITS) - 1
-    fits = (w for w in range(1, most + 1) if loose_columns(w, p) < UNUSED and taps_of(w, loose_columns(w, p), p))
-    return max(fits, default=0)
+def widest_kernel(fc: bool, p: TileParams) -> int:
+    """Widest kernel that the tile's banks allow: of a convolution, or of one that covers its map."""
+    found = 0
+    for width in range(1, 1 << KERNEL_BITS):
+        columns = cells_of(width, p) if fc else loose_columns(width, p)
+        if columns < UNUSED and taps_of(width, columns, p):
+            found = width
+    return found
 
 
 def columns_read(view: View, steps: int, groups: int, x0: int, p: TileParams) -> int:

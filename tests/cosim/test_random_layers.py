@@ -5,36 +5,21 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from torch import nn
 
 from cosim.job import Job
 from cosim.prepare import prepare
 from cosim.simulate import simulate_jobs
 from golden.mapping import Mapped, map_network
-from golden.network import Shape
 from hw.errors import BadInput
 from hw.params import TileParams
 from tests.cosim.tiles import params_of, tile
 from tests.golden.mapping_kinds import IMPOSSIBLE, KINDS, kinds_of, map_by_chance
-from tests.golden.random_networks import deep_module, flat_module, images, increments, networks, random_module
+from tests.golden.random_networks import images, increments, networks, random_network
 
 FRACTION_SETS = ((1.0,), (0.5, 1.0), (0.25, 0.6, 1.0))
 AS_CHOSEN = 20  # one network in so many is mapped as the mapper does it; that takes ten times as long
 
 pytestmark = pytest.mark.cosim
-
-
-def random_network(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
-    """Mostly any layers; some with wide maps (rings), more weights than SB holds, rows without gaps."""
-    family = rng.choice(("any", "any", "any", "wide", "deep", "flat"))
-    if family == "deep":
-        return deep_module(rng, p)
-    if family == "flat":
-        return flat_module(rng)
-    size = rng.choice((6, 8, 10, 12, 16)) if family == "any" else 16
-    shape = (rng.randint(1, 4), size + rng.randint(-2, 2), size + rng.randint(-2, 2))
-    convs, most = (rng.randint(0, 3), 3 * p.neurons) if family == "any" else (rng.randint(1, 2), 2 * p.neurons)
-    return random_module(rng, convs, rng.randint(1, 3), shape, most, rng.randint(1, 7)), shape
 
 
 def random_mapped(rng: random.Random, p: TileParams, as_chosen: bool) -> Mapped:

@@ -68,6 +68,19 @@ def flat_module(rng: random.Random) -> tuple[nn.Sequential, Shape]:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 2 * shape[2], rng.randint(1, 7))), shape
 
 
+def random_network(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
+    """Mostly any layers; some with wide maps (rings), more weights than SB holds, rows without gaps."""
+    family = rng.choice(("any", "any", "any", "wide", "wide", "deep", "flat"))
+    if family == "deep":
+        return deep_module(rng, p)
+    if family == "flat":
+        return flat_module(rng)
+    size = rng.choice((6, 8, 10, 12, 16)) if family == "any" else 16
+    shape = (rng.randint(1, 4), size + rng.randint(-2, 2), size + rng.randint(-2, 2))
+    convs, most = (rng.randint(0, 3), 3 * p.neurons) if family == "any" else (rng.randint(1, 2), 2 * p.neurons)
+    return random_module(rng, convs, rng.randint(1, 3), shape, most, rng.randint(1, 7)), shape
+
+
 def increments(module: nn.Sequential, fractions: Sequence[float], shape: Shape) -> list[nn.Sequential]:
     """Prefixes of ``module``: every hidden layer keeps a fraction of its channels; each classifier has own weights."""
     sums = [layer for layer in module if isinstance(layer, nn.Conv2d | nn.Linear)]
