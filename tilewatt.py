@@ -99,16 +99,40 @@ def verilog(preset: str, number_format: str | None, accumulator_width: int | Non
 @click.option(
     "--fractions", default="0.1,0.2,1", show_default=True, callback=numbers, help="Channels of each increment."
 )
+@click.option(
+    "--block-causal", is_flag=True, help="Hidden channels of an increment take no input from those of a larger one."
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
 @click.option("--out", type=click.Path(path_type=Path), help="Checkpoint.  [default: build/train/NETWORK-DATASET.npz]")
-def train(network: str, dataset: str, data: Path, fractions: tuple[float, ...], seed: int, out: Path | None) -> Results:
+def train(
+    network: str,
+    dataset: str,
+    data: Path,
+    fractions: tuple[float, ...],
+    block_causal: bool,
+    seed: int,
+    out: Path | None,
+) -> Results:
     """Train a network increment by increment; the same call goes on where it was stopped."""
     from golden.train import train as train_network
 
     target = out or Path("build/train") / f"{network}-{dataset}.npz"
     listed = ",".join(f"{fraction:g}" for fraction in fractions)
-    line = f"tilewatt train --network {network} --dataset {dataset} --fractions {listed} --seed {seed} --out {target}"
-    return train_network(dataset, data, target, network=network, fractions=fractions, seed=seed, command=line)
+    causal = " --block-causal" if block_causal else ""
+    line = (
+        f"tilewatt train --network {network} --dataset {dataset} --fractions {listed}{causal} --seed {seed}"
+        f" --out {target}"
+    )
+    return train_network(
+        dataset,
+        data,
+        target,
+        network=network,
+        fractions=fractions,
+        block_causal=block_causal,
+        seed=seed,
+        command=line,
+    )
 
 
 @command

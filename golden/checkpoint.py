@@ -40,6 +40,11 @@ class Checkpoint:
     weights: IncrementalNetwork
 
     @property
+    def block_causal(self) -> bool:
+        """Whether an increment's hidden maps are the first channels of every larger increment's."""
+        return self.weights.block_causal
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of an image."""
         return INPUT_SHAPES[self.network]
@@ -52,9 +57,13 @@ class Checkpoint:
 
 
 def save(path: Path, weights: IncrementalNetwork, metadata: Mapping[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all. The metadata want at least the fields of `Checkpoint`."""
+    """Write a checkpoint, whole or not at all. The metadata want at least the fields of `Checkpoint`.
+
+    Whether the network is block-causal is taken from ``weights``.
+    """
+    described = {"format": FORMAT, **metadata, "block_causal": weights.block_causal}
     arrays = {name: values.detach().numpy() for name, values in _stored(weights).items()}
-    arrays[METADATA] = np.array(json.dumps({"format": FORMAT, **metadata}, sort_keys=True))
+    arrays[METADATA] = np.array(json.dumps(described, sort_keys=True))
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -72,7 +81,7 @@ def load(path: Path) -> Checkpoint:
     metadata = _metadata(path, arrays.pop(METADATA, None))
     full = find_network(metadata["network"])()
     try:
-        weights = IncrementalNetwork(full, metadata["fractions"])
+        weights = IncrementalNetwork(full, metadata["fractions"], block_causal=metadata["block_causal"])
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
     wanted = _stored(weights)
@@ -82,7 +91,10 @@ def load(path: Path) -> Checkpoint:
         raise BadInput(f"{path}: a checkpoint of {metadata['network']} has no arrays {', '.join(unknown)}")
     for name, target in wanted.items():
         _fill(path, name, target, arrays[name])
-    weights.adopt(len(weights.fractions) - 1, weights.increment(len(weights.fractions) - 1))
+    try:
+        weights.adopt(len(weights.fractions) - 1, weights.increment(len(weights.fractions) - 1))
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
     return Checkpoint(
         metadata["network"],
         metadata["dataset"],
@@ -117,6 +129,9 @@ def _metadata(path: Path, stored: np.ndarray | None) -> dict[str, Any]:
         raise BadInput(f"{path}: fractions want a list of numbers, not {metadata['fractions']!r}")
     if not isinstance(metadata["seed"], int):
         raise BadInput(f"{path}: seed wants an integer, not {metadata['seed']!r}")
+    metadata.setdefault("block_causal", False)  # older files have no such field
+    if not isinstance(metadata["block_causal"], bool):
+        raise BadInput(f"{path}: block_causal wants true or false, not {metadata['block_causal']!r}")
     increments = len(metadata["fractions"])
     for name, count in (("float_accuracy", 0), ("thresholds_raw", 1), ("thresholds_softmax", 1)):
         if not _numbers(metadata[name]) or len(metadata[name]) != increments - count:

@@ -135,18 +135,34 @@ class IncrementalNetwork(nn.Module):
     """One set of full-size weights that serves every increment, and one classifier per increment.
 
     Parameters: full: the network at full size. Its last layer becomes the last increment's classifier.
-    fractions: share of the channels per increment, growing, ending at 1.
-    Members: full, fractions, classifiers (one Linear per increment).
+    fractions: share of the channels per increment, growing, ending at 1. block_causal: hidden channels that an
+    increment brings read no channels that a later one brings, so that its hidden maps are the first channels of every
+    larger increment's; the weights of ``full`` for such inputs are set to 0. Classifiers read every channel.
+    Members: full, fractions, block_causal, classifiers (one Linear per increment).
     """
 
-    def __init__(self, full: nn.Sequential, fractions: Sequence[float]) -> None:
+    def __init__(self, full: nn.Sequential, fractions: Sequence[float], *, block_causal: bool = False) -> None:
         super().__init__()
         self.fractions = check_fractions(full, fractions)
         self.full = full
+        self.block_causal = block_causal
         heads = [list(narrow(full, fraction).children())[-1] for fraction in self.fractions]
         if not all(isinstance(head, nn.Linear) for head in heads):
             raise BadInput(f"an incremental network wants a Linear layer at its end, not {type(heads[-1]).__name__}")
         self.classifiers = nn.ModuleList(heads)
+        with torch.no_grad():
+            for (_, layer), mask in zip(weight_layers(full)[:-1], self.forbidden(), strict=True):
+                layer.weight.masked_fill_(mask, 0)
+
+    def forbidden(self) -> list[Tensor]:
+        """Per hidden layer: bool, shaped like its full-size weights, true where a weight has to be exactly 0."""
+        hidden = [layer for _, layer in weight_layers(self.full)[:-1]]
+        masks = [torch.zeros_like(layer.weight, dtype=torch.bool) for layer in hidden]
+        for kept in (channels(self.full, fraction) for fraction in self.fractions if self.block_causal):
+            for number in range(1, len(hidden)):  # the first layer reads the image, which every increment has
+                inputs = hidden[number].weight.shape[1] // width(hidden[number - 1])  # of one channel: flattened pixels
+                masks[number][: kept[number], kept[number - 1] * inputs :] = True
+        return masks
 
     def increment(self, index: int) -> nn.Sequential:
         """Plain module of increment ``index`` with copies of exactly its weights; [N,C,H,W] to [N,classes] scores."""
@@ -157,8 +173,17 @@ class IncrementalNetwork(nn.Module):
         return sub
 
     def adopt(self, index: int, trained: nn.Sequential) -> None:
-        """Store a trained increment: its hidden weights into the shared set, its last layer as classifier ``index``."""
+        """Store a trained increment: its hidden weights into the shared set, its last layer as classifier ``index``.
+
+        Raises BadInput, and stores nothing, where a weight that has to be 0 is not.
+        """
         hidden = weight_layers(self.full)[:-1]
+        for (name, layer), mask in zip(weight_layers(trained)[:-1], self.forbidden(), strict=True):
+            if found := layer.weight[prefix(mask, layer.weight.shape)].count_nonzero():
+                raise BadInput(
+                    f"layer {name} of a block-causal network wants weights 0 from later channels to earlier ones, "
+                    f"{found} are not"
+                )
         with torch.no_grad():
             for (_, target), (_, source) in zip(hidden, weight_layers(trained)[:-1], strict=True):
                 for whole, part in zip(target.parameters(), source.parameters(), strict=True):

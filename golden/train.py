@@ -33,6 +33,7 @@ def train(
     *,
     network: str = "lenet",
     fractions: Sequence[float] = (0.1, 0.2, 1.0),
+    block_causal: bool = False,
     seed: int = 1,
     recipe: Recipe | None = None,
     threads: int = 1,
@@ -41,9 +42,10 @@ def train(
     """Train ``network`` increment by increment on a data set of folder ``root``; write the checkpoint ``out``.
 
     Beside it lie ``<out>.log`` and, while the training is under way, ``<out>.state``: the same call goes on from there.
-    Returns the paths, the seed, the accuracies on the test set per increment (percent) and the thresholds. Thresholds
-    are chosen on images held out of the training set; the test set is only scored when all else is done.
-    threads: torch's; the bits that come out depend on their number.
+    Returns the paths, the seed, whether the network is block-causal, the accuracies on the test set per increment
+    (0 to 1) and the thresholds. Thresholds are chosen on images held out of the training set; the test set is only
+    scored when all else is done. block_causal: as in `golden.networks.IncrementalNetwork`. threads: torch's; the bits
+    that come out depend on their number.
     """
     started = time.monotonic()
     find_network(network)
@@ -59,12 +61,13 @@ def train(
     images, held_out = split(whole, recipe.validation, seed)
     torch.set_num_threads(threads)
     state_path, log_path = out.with_suffix(".state"), out.with_suffix(".log")
-    chain = Chain(network, fractions, recipe, seed, images, held_out, state_path, log_path)
+    chain = Chain(network, fractions, recipe, seed, images, held_out, state_path, log_path, block_causal=block_causal)
     versions = {"python": sys.version.split()[0], "torch": torch.__version__, "numpy": np.__version__}
     chain.log(f"command: {command}")
     begun = "resumed" if chain.resumed else "started"
     chain.log(f"{begun}: seed {seed}, threads {threads}, {versions}")
     chain.log(f"recipe: {dataclasses.asdict(recipe)}")
+    chain.log(f"block-causal: {block_causal}")
     chain.run()
     results = measure(chain, test)
     checkpoint.save(
@@ -87,7 +90,8 @@ def train(
     state_path.unlink(missing_ok=True)
     seconds = time.monotonic() - started
     chain.log(f"finished in {seconds:.0f} s: {out.name}")
-    return {"checkpoint": str(out), "log": str(log_path), "seed": seed, **results, "seconds": round(seconds, 1)}
+    origin = {"checkpoint": str(out), "log": str(log_path), "seed": seed, "block_causal": block_causal}
+    return {**origin, **results, "seconds": round(seconds, 1)}
 
 
 def measure(chain: Chain, test: data.ImageSet) -> dict[str, list[float]]:

@@ -36,11 +36,18 @@ def phases(increments: int) -> list[Phase]:
 
 
 def frozen_weights(network: IncrementalNetwork, increment: int) -> list[Tensor]:
-    """Copies of what ``increment`` must not change: weights and biases of the hidden layers of the one before it."""
+    """Copies of what ``increment`` must not change: weights and biases of the hidden layers of the one before it.
+
+    In a block-causal network the weights go on with zeros for the channels that ``increment`` brings.
+    """
     if increment == 0:
         return []
-    earlier = network.increment(increment - 1)
-    return [values.detach().clone() for _, layer in weight_layers(earlier)[:-1] for values in layer.parameters()]
+    earlier, whole = (weight_layers(network.increment(index))[:-1] for index in (increment - 1, increment))
+    return [
+        (wide[: len(values)] if network.block_causal else values).detach().clone()
+        for (_, few), (_, more) in zip(earlier, whole, strict=True)
+        for values, wide in zip(few.parameters(), more.parameters(), strict=True)
+    ]
 
 
 def start_of(phase: Phase, network: IncrementalNetwork, fresh: nn.Sequential, golden: nn.Sequential) -> nn.Sequential:
@@ -64,6 +71,7 @@ class Chain:
 
     Parameters: name: network. fractions: increments. recipe: numbers. seed: of everything random. images: to train on.
     held_out: validation images, only looked at for the log. state_path: file of the state. log: file of the log.
+    block_causal: as in `IncrementalNetwork`; golden models have all their connections either way.
     """
 
     def __init__(
@@ -76,18 +84,21 @@ class Chain:
         held_out: ImageSet,
         state_path: Path,
         log: Path,
+        *,
+        block_causal: bool = False,
     ) -> None:
         if not 0 <= seed <= MOST_SEED:
             raise BadInput(f"seed wants a number from 0 to {MOST_SEED}, not {seed}")
         self.recipe, self.seed, self.images, self.held_out = recipe, seed, images, held_out
         self.state_path, self.log_path = state_path, log
         self.fresh = fresh_network(name, seed)
-        self.network = IncrementalNetwork(narrow(self.fresh, 1.0), fractions)
+        self.network = IncrementalNetwork(narrow(self.fresh, 1.0), fractions, block_causal=block_causal)
         settings: dict[str, object] = {
             "network": name,
             "dataset": images.name,
             "data": digest(images),
             "fractions": list(self.network.fractions),
+            "block_causal": block_causal,
             "seed": seed,
             "recipe": dataclasses.asdict(recipe),
         }
