@@ -5,8 +5,9 @@ What the tile cannot run is refused by its name, with what to use instead.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -91,6 +92,37 @@ class Network:
     def channels(self) -> tuple[int, ...]:
         """Output channels of every layer."""
         return tuple(layer.out_shape[0] for layer in self.layers)
+
+
+def causal_inputs(networks: Sequence[Network]) -> list[list[list[tuple[int, int, int]]]]:
+    """Which input channels the neurons of each increment read: [increment][hidden layer][(first, end, inputs)].
+
+    networks: nested increments, smallest first. Output channels ``first`` up to ``end`` of the layer are those that one
+    increment brought; all their weights are 0 but those of the first ``inputs`` channels of the layer's input map, a
+    channel of which has ``weight[0].numel() // in_shape[0]`` weights. ``inputs`` is the channel count of that increment
+    in a block-causal network (or of a smaller one that is enough), the whole map's in a dense one and in layer 0.
+    """
+    for few, more in pairwise(networks):
+        if len(few.layers) != len(more.layers) or any(a > b for a, b in zip(few.channels, more.channels, strict=True)):
+            raise BadInput(
+                f"increments want the same layers with growing channels, not {few.channels} before {more.channels}"
+            )
+    return [
+        [_spans([smaller.layers[number] for smaller in networks[: index + 1]]) for number in range(len(net.layers) - 1)]
+        for index, net in enumerate(networks)
+    ]
+
+
+def _spans(layers: Sequence[Layer]) -> list[tuple[int, int, int]]:
+    """Of the last of ``layers``, which are one layer in growing increments."""
+    weight, inputs = layers[-1].weight, layers[-1].in_shape[0]
+    reads = weight.reshape(len(weight), inputs, -1).any(2)  # [out, in]
+    spans = []
+    for first, end in pairwise([0, *(len(layer.weight) for layer in layers)]):
+        if first < end:
+            needed = max((*(reads[first:end].any(0).nonzero() + 1).flatten().tolist(), 0))
+            spans.append((first, end, min(layer.in_shape[0] for layer in layers if layer.in_shape[0] >= needed)))
+    return spans
 
 
 _INSTEAD = {

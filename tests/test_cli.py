@@ -87,6 +87,23 @@ def test_bad_input_is_one_line_and_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("flag", [[], ["--block-causal"]])
+def test_train_passes_on_and_writes_down_its_options(
+    flag: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("golden.train.train", lambda *_sources, **options: options)
+    assert tilewatt.main(["train", "--json", "--fractions", "0.5,1", "--seed", "3", "--out", "a.npz", *flag]) == 0
+    options = json.loads(capsys.readouterr().out)
+    typed = " ".join(["--fractions 0.5,1", *flag, "--seed 3 --out a.npz"])
+    assert options == {
+        "network": "lenet",
+        "fractions": [0.5, 1],
+        "block_causal": bool(flag),
+        "seed": 3,
+        "command": f"tilewatt train --network lenet --dataset mnist {typed}",
+    }
+
+
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [

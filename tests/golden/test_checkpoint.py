@@ -64,6 +64,23 @@ def test_a_checkpoint_reads_back(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "a.npz"]
 
 
+def test_a_block_causal_checkpoint_reads_back(tmp_path: Path) -> None:
+    network = IncrementalNetwork(lenet(), (0.1, 1.0), block_causal=True)
+    checkpoint.save(tmp_path / "a.npz", network, METADATA | {"block_causal": False})  # the network knows better
+    found = checkpoint.load(tmp_path / "a.npz")
+    assert found.block_causal
+    assert found.metadata["block_causal"] is True
+    for a, b in zip(network.parameters(), found.weights.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_checkpoint_that_does_not_say_is_dense(written: Path) -> None:
+    rewrite(written, {}, {"block_causal": None})
+    with np.load(written) as archive:
+        assert "block_causal" not in json.loads(str(archive["metadata"]))
+    assert not checkpoint.load(written).block_causal
+
+
 def test_the_committed_checkpoint_is_what_its_metadata_say() -> None:
     found = checkpoint.load(COMMITTED / "lenet-mnist.npz")
     assert (found.network, found.dataset, found.fractions) == ("lenet", "mnist", (0.1, 0.2, 1.0))
@@ -161,6 +178,11 @@ def test_wrong_arrays_are_refused(written: Path, arrays: dict[str, np.ndarray | 
         ({"thresholds_raw": [1, 2]}, r"thresholds_raw want 1 numbers, not \[1, 2\]$"),
         ({"thresholds_softmax": ["a"]}, r"thresholds_softmax want 1 numbers, not \['a'\]$"),
         ({"seed": "one"}, r"seed wants an integer, not 'one'$"),
+        ({"block_causal": 1}, r"npz: block_causal wants true or false, not 1$"),
+        (
+            {"block_causal": True},
+            r"npz: layer 3 of a block-causal network wants weights 0 from later channels to .* ones, 2250 are not$",
+        ),
     ],
 )
 def test_wrong_metadata_are_refused(written: Path, metadata: dict[str, object], message: str) -> None:

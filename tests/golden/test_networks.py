@@ -4,8 +4,10 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from golden.integer import forward
+from golden.network import Network, causal_inputs, read
 from golden.networks import (
     INPUT_SHAPES,
     NETWORKS,
@@ -16,8 +18,10 @@ from golden.networks import (
     narrow,
     weight_layers,
 )
+from golden.quantise import quantise, quantise_network
 from golden.training.thresholds import macs
 from hw.errors import BadInput
+from hw.params import NumberFormat
 
 # MACs and weights of each layer at full size, written out from T16 Table 3: output pixels, weights
 LAYERS = {
@@ -142,6 +146,97 @@ def test_adopt_stores_what_increment_gives_back() -> None:
         if index == 0:
             assert torch.equal(weights(network.full)[1][5:], outside)
     assert torch.equal(weights(network.full)[-1], network.classifiers[1].get_parameter("weight"))
+
+
+FMT = NumberFormat(16, 10)
+
+
+def quantised(name: str, fractions: tuple[float, ...], causal: bool) -> list[Network]:
+    torch.manual_seed(6)
+    whole = IncrementalNetwork(find_network(name)(), fractions, block_causal=causal)
+    increments = [whole.increment(index).eval() for index in range(len(fractions))]
+    return [quantise_network(read(increment, INPUT_SHAPES[name]), FMT) for increment in increments]
+
+
+def hidden_maps(name: str, causal: bool) -> list[list[Tensor]]:
+    """Integer maps of the hidden layers of increments 0.25, 0.5 and 1 on the same images."""
+    images = quantise(torch.rand(3, *INPUT_SHAPES[name]).double(), FMT)
+    return [forward(network, images)[0][:-1] for network in quantised(name, (0.25, 0.5, 1.0), causal)]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_block_causal_hidden_maps_are_the_first_channels_of_the_larger_increments(name: str) -> None:
+    compared = 0
+    for few, more in pairwise(hidden_maps(name, causal=True)):
+        for small, large in zip(few, more, strict=True):
+            assert 0 < small.shape[1] < large.shape[1]
+            assert small.any()
+            assert torch.equal(small, large[:, : small.shape[1]])
+            compared += 1
+    assert compared == 2 * (len(LAYERS[name]) - 1)
+
+
+def test_dense_hidden_maps_change_behind_the_first_layer() -> None:
+    few, _, more = hidden_maps("lenet", causal=False)
+    same = [torch.equal(small, large[:, : small.shape[1]]) for small, large in zip(few, more, strict=True)]
+    assert same == [True, False, False]
+
+
+def test_forbidden_weights_are_those_from_later_channels_to_earlier_ones() -> None:
+    """Counted one by one from the increment that each channel came with."""
+    network = IncrementalNetwork(find_network("lenet")(), (0.1, 0.2, 1.0), block_causal=True)
+    kept = [channels(network.full, fraction) for fraction in network.fractions]
+    first, *masks = network.forbidden()
+    assert not first.any()
+    for number, (mask, pixels) in enumerate(zip(masks, (1, 4 * 4), strict=True), start=1):
+        came_with = [[sum(channel >= of[layer] for of in kept) for channel in range(500)] for layer in range(3)]
+        wanted = [
+            [came_with[number - 1][column // pixels] > came_with[number][row] for column in range(mask.shape[1])]
+            for row in range(mask.shape[0])
+        ]
+        per_row = mask.flatten(2).all(2) if mask.dim() == 4 else mask
+        assert per_row.tolist() == wanted
+        assert mask.flatten(1).sum() == per_row.sum() * mask[0, 0].numel()
+    for weight, mask in zip(weights(network.full)[:-1], network.forbidden(), strict=True):
+        assert torch.equal(weight == 0, mask)
+    assert all(values.all() for values in network.classifiers.parameters())
+
+
+def test_a_dense_network_forbids_nothing() -> None:
+    network = IncrementalNetwork(find_network("lenet")(), (0.1, 1.0))
+    assert [tuple(mask.shape) for mask in network.forbidden()] == [(20, 1, 5, 5), (50, 20, 5, 5), (500, 800)]
+    assert not any(mask.any() for mask in network.forbidden())
+
+
+def test_adopt_refuses_a_dense_increment_and_stores_nothing_of_it() -> None:
+    network = IncrementalNetwork(find_network("lenet")(), (0.5, 1.0), block_causal=True)
+    before = [values.clone() for values in network.parameters()]
+    message = r"^layer 3 of a block-causal network wants weights 0 from later channels to earlier ones, 6250 are not$"
+    with pytest.raises(BadInput, match=message):
+        network.adopt(1, find_network("lenet")())
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_causal_inputs_of_block_causal_and_dense_increments() -> None:
+    assert causal_inputs(quantised("lenet", (0.1, 0.2, 1.0), causal=True)) == [
+        [[(0, 2, 1)], [(0, 5, 2)], [(0, 50, 5)]],
+        [[(0, 2, 1), (2, 4, 1)], [(0, 5, 2), (5, 10, 4)], [(0, 50, 5), (50, 100, 10)]],
+        [
+            [(0, 2, 1), (2, 4, 1), (4, 20, 1)],
+            [(0, 5, 2), (5, 10, 4), (10, 50, 20)],
+            [(0, 50, 5), (50, 100, 10), (100, 500, 50)],
+        ],
+    ]
+    assert causal_inputs(quantised("lenet", (0.5, 1.0), causal=False)) == [
+        [[(0, 10, 1)], [(0, 25, 10)], [(0, 250, 25)]],
+        [[(0, 10, 1), (10, 20, 1)], [(0, 25, 20), (25, 50, 20)], [(0, 250, 50), (250, 500, 50)]],
+    ]
+
+
+def test_causal_inputs_refuses_increments_in_the_wrong_order() -> None:
+    message = r"want the same layers with growing channels, not \(20, 50, 500, 10\) before \(10, 25, 250, 10\)$"
+    with pytest.raises(BadInput, match=message):
+        causal_inputs(quantised("lenet", (0.5, 1.0), causal=True)[::-1])
 
 
 def test_an_unknown_network_is_refused() -> None:

@@ -1,6 +1,7 @@
 """Incremental training: frozen weights stay bit for bit, an interrupted run goes on as if it had not been."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from golden import checkpoint
 from golden.data import ImageSet
-from golden.networks import IncrementalNetwork, narrow
+from golden.networks import IncrementalNetwork, narrow, prefix, weight_layers
 from golden.train import split, train
 from golden.training import chain as chains
 from golden.training import fit
@@ -34,27 +35,29 @@ def images(count: int = 100, seed: int = 0, name: str = "mnist") -> ImageSet:
 def write_mnist(root: Path) -> Path:
     folder = root / "mnist"
     folder.mkdir(parents=True)
-    for prefix, seed in (("train", 0), ("t10k", 1)):
+    for part, seed in (("train", 0), ("t10k", 1)):
         found = images(100, seed)
         for kind, values in (("images-idx3", found.images.squeeze(1)), ("labels-idx1", found.labels)):
             array = values.numpy().astype(np.uint8)
             header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-            (folder / f"{prefix}-{kind}-ubyte").write_bytes(header + array.tobytes())
+            (folder / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
     return root
 
 
-def make_chain(folder: Path, recipe: Recipe = RECIPE, seed: int = 3) -> Chain:
+def make_chain(folder: Path, recipe: Recipe = RECIPE, seed: int = 3, causal: bool = False) -> Chain:
     train_set, held_out = split(images(), recipe.validation, seed)
-    return Chain("lenet", (0.1, 0.2, 1.0), recipe, seed, train_set, held_out, folder / "a.state", folder / "a.log")
+    state, log = folder / "a.state", folder / "a.log"
+    return Chain("lenet", (0.1, 0.2, 1.0), recipe, seed, train_set, held_out, state, log, block_causal=causal)
 
 
 def parameters(network: nn.Module) -> list[Tensor]:
     return [values.detach().clone() for values in network.parameters()]
 
 
-def test_earlier_weights_are_frozen_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("causal", [False, True])
+def test_earlier_weights_are_frozen_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, causal: bool) -> None:
     """After every increment: all earlier weights, biases and classifiers, and what the sub-networks compute."""
-    chain = make_chain(tmp_path)
+    chain = make_chain(tmp_path, causal=causal)
     before: dict[int, list[Tensor]] = {}
     outputs: dict[int, Tensor] = {}
     probe = images(32, seed=9).images
@@ -98,6 +101,39 @@ def test_frozen_weights_would_move_without_being_restored(tmp_path: Path, monkey
     ]
     assert len(moved) == 6
     assert all(moved)
+
+
+def test_forbidden_weights_stay_exactly_zero_in_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After every training step of an increment; the golden models in between keep all their connections."""
+    chain = make_chain(tmp_path, causal=True)
+    masks = chain.network.forbidden()
+    restore, steps = fit.restore, 0
+
+    def watched(model: nn.Sequential, frozen: Sequence[Tensor]) -> None:
+        nonlocal steps
+        restore(model, frozen)
+        for (_, layer), mask in zip(weight_layers(model)[:-1], masks, strict=True):
+            found = layer.weight[prefix(mask, layer.weight.shape)]
+            assert not frozen or not found.any()
+            steps += bool(frozen) and found.numel() > 0
+
+    monkeypatch.setattr(fit, "restore", watched)
+    chain.run()
+    assert steps == 2 * 2 * (1 + 2 * 5)  # layers, increments, and: the start and two epochs of five batches
+    for (_, layer), mask in zip(weight_layers(chain.network.full)[:-1], masks, strict=True):
+        assert torch.equal(layer.weight == 0, mask)
+    assert all(values.all() for values in chain.golden(2).parameters())
+
+
+def test_what_is_frozen_of_a_block_causal_network_goes_on_with_zeros() -> None:
+    network = IncrementalNetwork(chains.fresh_network("lenet", 1), (0.1, 0.2, 1.0), block_causal=True)
+    frozen, earlier = frozen_weights(network, 2), parameters(network.increment(1))[:6]
+    assert [tuple(values.shape) for values in frozen] == [
+        (4, 1, 5, 5), (4,), (10, 20, 5, 5), (10,), (100, 800), (100,),
+    ]  # fmt: skip
+    for values, few in zip(frozen, earlier, strict=True):
+        assert torch.equal(prefix(values, few.shape), few)
+        assert values.count_nonzero() == few.count_nonzero() > 0
 
 
 def test_what_is_frozen_are_the_hidden_layers_of_the_increment_before() -> None:
@@ -171,6 +207,8 @@ def test_the_state_of_other_settings_is_refused(tmp_path: Path) -> None:
         make_chain(tmp_path, seed=4)
     with pytest.raises(BadInput, match=r"a.state: an interrupted training has another recipe; repeat its command"):
         make_chain(tmp_path, dataclasses.replace(RECIPE, batch=8))
+    with pytest.raises(BadInput, match=r"a.state: an interrupted training has another block_causal; repeat its com"):
+        make_chain(tmp_path, causal=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", None])
@@ -202,6 +240,17 @@ def test_train_writes_a_checkpoint_and_its_log(tmp_path: Path) -> None:
     assert sum("epoch" in line and "validation" in line for line in log[3:]) == 6
     assert log[-1].startswith("finished in ")
     assert sorted(path.name for path in out.parent.iterdir()) == ["lenet.log", "lenet.npz"]
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_train_says_whether_the_network_is_block_causal(tmp_path: Path, causal: bool) -> None:
+    root, out = write_mnist(tmp_path / "data"), tmp_path / "a.npz"
+    results = train("mnist", root, out, fractions=(0.5, 1.0), recipe=RECIPE, block_causal=causal)
+    found = checkpoint.load(out)
+    assert results["block_causal"] == found.block_causal == found.metadata["block_causal"] == causal
+    assert f"block-causal: {causal}" in (tmp_path / "a.log").read_text().splitlines()
+    zeros = [int((layer.weight == 0).sum()) for _, layer in weight_layers(found.increment(1))]
+    assert zeros == ([0, 25 * 10 * 25, 250 * 25 * 16, 0] if causal else [0] * 4)
 
 
 def test_training_learns(tmp_path: Path) -> None:
