@@ -81,12 +81,23 @@ def test_a_checkpoint_that_does_not_say_is_dense(written: Path) -> None:
     assert not checkpoint.load(written).block_causal
 
 
-def test_the_committed_checkpoint_is_what_its_metadata_say() -> None:
-    found = checkpoint.load(COMMITTED / "lenet-mnist.npz")
-    assert (found.network, found.dataset, found.fractions) == ("lenet", "mnist", (0.1, 0.2, 1.0))
-    assert all(got >= least for got, least in zip(found.float_accuracy, (0.986, 0.989, 0.992), strict=True))
-    assert all(0 < value < 32 for value in found.thresholds_raw)
-    assert all(0 < value < 1 for value in found.thresholds_softmax)
+@pytest.mark.parametrize(
+    ("name", "fractions", "causal", "least"),
+    [
+        ("lenet-mnist", (0.1, 0.2, 1.0), False, (0.986, 0.989, 0.992)),
+        ("lenet-mnist-half", (0.5, 1.0), False, (0.992, 0.992)),
+        ("lenet-mnist-causal", (0.5, 1.0), True, (0.992, 0.992)),
+    ],
+)
+def test_a_committed_checkpoint_is_what_its_metadata_say(
+    name: str, fractions: tuple[float, ...], causal: bool, least: tuple[float, ...]
+) -> None:
+    found = checkpoint.load(COMMITTED / f"{name}.npz")
+    assert (found.network, found.dataset, found.fractions) == ("lenet", "mnist", fractions)
+    assert found.block_causal == causal
+    assert all(got >= wanted for got, wanted in zip(found.float_accuracy, least, strict=True))
+    assert all(0 <= value < 32 for value in found.thresholds_raw)
+    assert all(0 <= value < 1 for value in found.thresholds_softmax)
     images = data.load_subset(COMMITTED / "mnist-test-1000.npz")
     assert len(images) == 1000
     for index, whole in enumerate(found.float_accuracy):
@@ -95,7 +106,7 @@ def test_the_committed_checkpoint_is_what_its_metadata_say() -> None:
         assert abs(reached - whole) <= 0.006  # 1,000 of 10,000 images: two standard deviations at 99 %
         assert max(values.abs().max().item() for values in increment.parameters()) < 8
         assert fit.largest_value(increment, images.images) < 32  # <16,10> holds every map and score
-    log = (COMMITTED / "lenet-mnist.log").read_text()
+    log = (COMMITTED / f"{name}.log").read_text()
     assert f"command: {found.command}\n" in log
     assert f"seed {found.seed}," in log
 
