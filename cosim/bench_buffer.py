@@ -1,49 +1,41 @@
-"""Bench of a neuron buffer: lines and words in and out of its banks, by lane, at any bank and row."""
+"""Bench of a neuron buffer: words of cells in and out of its banks, each bank on its own."""
 
 from typing import Any
 
 import cocotb
 
-from cosim.port import BlockPort, join, pack, split
-from hw.signatures import pair_layout
+from cosim.port import BlockPort, join, split
 
 CYCLES = 2000
 
 
 @cocotb.test()
 async def buffer(dut: Any) -> None:
-    """What is read is what was written last; lanes outside an access keep their word and their output."""
+    """What is read is what was written last; banks outside an access keep their words and their output."""
     port = BlockPort(dut, "buffer")
-    p, rng, width = port.params, port.rng, port.params.fmt.width
-    n, rows = p.synapses, p.nbin_rows
-    words = [[0] * rows for _ in range(n)]  # by bank
-    outputs, turned = [0] * n, 0
+    p, rng, width, size = port.params, port.rng, port.params.fmt.width, port.params.cell_words
+    cells = [[[0] * size for _ in range(p.nbin_rows)] for _ in range(p.banks)]
+    outputs = [0] * p.row_words
     await port.reset()
-    reads = 0
+    done = {"read": 0, "write": 0, "idle": 0}
     for _ in range(CYCLES):
-        access = rng.choice(("read", "read", "read", "write_line", "write_word", ""))
-        bank, lanes = rng.randrange(n), rng.choice(((1 << n) - 1, rng.getrandbits(n)))
-        at = [rng.choice((0, rows - 1, rng.randrange(rows), rng.randrange(3))) for _ in range(n)]
-        line, word = port.words(width, n), port.word(width)
-        where = {"row": rng.randrange(3), "bank": rng.randrange(n)}
-        port.set(
-            read=access == "read", write_line=access == "write_line", write_word=access == "write_word", bank=bank,
-            lanes=lanes, line=join(line, width), word=word & ((1 << width) - 1),
-            word_at=pack(pair_layout(port.isa), where), **{f"row_{e}": at[e] for e in range(n)},
-        )  # fmt: skip
+        read = 0
+        values: dict[str, int] = {}
+        new = list(outputs)
+        for b in range(p.banks):
+            kind = rng.choice(("read", "read", "write", "idle"))
+            row = rng.choice((0, p.nbin_rows - 1, rng.randrange(p.nbin_rows), rng.randrange(3)))
+            mask, cell = rng.getrandbits(size) if kind == "write" else 0, port.words(width, size)
+            values |= {f"row_{b}": row, f"write_{b}": mask, f"cell_{b}": join(cell, width)}
+            done[kind] += 1
+            if kind == "read":
+                read |= 1 << b
+                new[b * size : (b + 1) * size] = cells[b][row]
+            cells[b][row] = [cell[s] if mask >> s & 1 else old for s, old in enumerate(cells[b][row])]
+        port.set(read=read, **values)
         await port.settle()
-        assert split(port.get("data"), width, n) == [outputs[(turned + e) % n] for e in range(n)]
+        assert split(port.get("data"), width, p.row_words) == outputs
         await port.step()
-        for e in range(n):
-            b = (bank + e) % n
-            if access == "read" and lanes >> e & 1:
-                outputs[b] = words[b][at[e]]
-                reads += 1
-            elif access == "write_line" and lanes >> e & 1:
-                words[b][at[e]] = line[e]
-        if access == "read":
-            turned = bank
-        elif access == "write_word":
-            words[where["bank"]][where["row"]] = word
-    assert reads > CYCLES // 3 * n // 2
-    cocotb.log.info("buffer: %d words read", reads)
+        outputs = new
+    assert min(done.values()) > CYCLES * p.banks // 8, done
+    cocotb.log.info("buffer: %s", done)

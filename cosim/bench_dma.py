@@ -13,6 +13,7 @@ from cosim.port import BlockPort, join, pack, split
 from golden.interpret import Dram, Interpreter
 from hw.dma import transfer_layout
 from hw.isa import Base, Buffer, End, Entry, Instruction, Isa, Load, Store
+from hw.params import bits_for
 
 TRANSFERS = 40
 DATA_BEATS = 400
@@ -23,13 +24,18 @@ def transfers_of(port: BlockPort, first: int) -> list[Load | Store]:
     """Loads that fill both neuron buffers, then random ones; DRAM addresses from beat ``first`` on, close together."""
     p, rng = port.params, port.rng
     found: list[Load | Store] = [
-        Load(buffer=Buffer(b), address=first, lines=rows, last_words=p.synapses) for b, rows in enumerate(p.buffer_rows)
-    ]
+        Load(
+            buffer=Buffer(b), address=first, length=-(-rows * p.banks // p.beat_cells),
+            last_words=(rows * p.row_words - 1) % p.beat_words + 1,
+        )
+        for b, rows in enumerate(p.buffer_rows)
+    ]  # fmt: skip
+    assert max(load.length for load in found) <= DATA_BEATS
     while len(found) < TRANSFERS:
-        base, at = rng.choice(list(Base)), rng.randrange(40)
+        base, at, runs = rng.choice(list(Base)), rng.randrange(40), rng.randint(1, 4)
         common: dict[str, Any] = {
             "base": base, "address": at + (first if base == Base.ABSOLUTE else 0), "run_beats": rng.randint(6, 12),
-            "runs": rng.randint(1, 4), "last_words": rng.randint(1, p.synapses),
+            "runs": runs,
             # a store reads its words at once: what earlier loads bring has to be there
             "wait_dma": len(found),
         }  # fmt: skip
@@ -37,13 +43,18 @@ def transfers_of(port: BlockPort, first: int) -> list[Load | Store]:
         if kind is Load:
             common["wait_dma"] = rng.choice((0, 0, len(found)))
         if kind is Load and port.chance(0.35):
-            common |= {"buffer": Buffer.SB, "lines": rng.randint(1, p.neurons), "row": rng.randrange(p.sb_rows - 4)}
+            groups = rng.randint(1, p.groups)
+            common |= {"buffer": Buffer.SB, "groups": groups, "length": rng.randint(1, p.neurons // groups)}
+            common |= {"last_words": rng.randint(1, p.synapses), "row": rng.randrange(p.sb_rows - 4)}
             found.append(Load(**common))
             continue
-        reach = 4 * 6 + 6  # rows that the steps and lines below can go beyond the first
-        common |= {"buffer": rng.choice((Buffer.NBIN, Buffer.NBOUT)), "lines": rng.randint(1, 5)}
-        common |= {"row": rng.randrange(min(p.buffer_rows) - reach), "bank": rng.randrange(p.synapses)}
-        common |= {"step_row": rng.randrange(6), "step_bank": rng.randrange(p.synapses)}
+        step = rng.randrange((runs > 1) * 3 * p.banks + 1)
+        free = min(p.buffer_rows) * p.banks - (runs - 1) * step
+        length = rng.randint(1, min(5, free // p.beat_cells))
+        cell = rng.randrange(free - length * p.beat_cells + 1)
+        common |= {"buffer": rng.choice((Buffer.NBIN, Buffer.NBOUT)), "length": length}
+        common |= {"last_words": rng.randint(1, p.beat_words), "row": cell // p.banks, "bank": cell % p.banks}
+        common |= {"step_row": step // p.banks, "step_bank": step % p.banks}
         found.append(kind(**common))
     return found
 
@@ -63,7 +74,7 @@ class Machine:
         p = port.params
         self.p = p
         self.raw = bytearray(raw)
-        self.buffers = [np.zeros((rows, p.synapses), dtype=np.int64) for rows in p.buffer_rows]
+        self.buffers = [np.zeros(rows * p.row_words, dtype=np.int64) for rows in p.buffer_rows]
         self.sb = np.zeros((p.sb_rows, p.neurons, p.synapses), dtype=np.int64)
 
     def beat(self, address: int) -> int:
@@ -78,10 +89,11 @@ class Machine:
             if mask >> k & 1:
                 self.raw[address * size + k * line : address * size + (k + 1) * line] = new[k * line : (k + 1) * line]
 
-    def words_at(self, row: int, bank: int, lanes: int) -> list[tuple[int, tuple[int, int]]]:
-        """(lane, place) of the lanes of a line that starts at (row, bank)."""
-        n = self.p.synapses
-        return [(e, divmod(row * n + bank + e, n)) for e in range(n) if lanes >> e & 1]
+    def words_at(self, at: int, row_bits: int, mask: int) -> list[tuple[int, int]]:
+        """(place in the beat, place in the buffer) of the words of a beat at the cell (row, bank) packed in ``at``."""
+        row, bank = at & ((1 << row_bits) - 1), at >> row_bits
+        start = (row * self.p.banks + bank) * self.p.cell_words
+        return [(w, start + w) for w in range(self.p.beat_words) if mask >> w & 1]
 
 
 @cocotb.test()
@@ -100,9 +112,8 @@ async def dma(dut: Any) -> None:
     await port.reset()
     port.set(image=image, result=result)
     waiting, answers = deque(transfers), deque[int]()
-    store_line, in_flight, stalls, done = 0, 0, 0.3, 0
+    store_words, in_flight, stalls, done = 0, 0, 0.3, 0
     layout = transfer_layout(i)
-    row_mask = (1 << i.row_bits) - 1
     for _ in range(PATIENCE):
         head = 0
         if waiting:
@@ -110,10 +121,10 @@ async def dma(dut: Any) -> None:
             head = pack(layout, {"store": int(isinstance(waiting[0], Store)), "fields": fields})
         answer = bool(answers) and not port.chance(stalls)
         grants = {
-            name: not port.chance(stalls) for name in ("line_granted", "store_granted", "sb_granted", "req_ready")
+            name: not port.chance(stalls) for name in ("load_granted", "store_granted", "sb_granted", "req_ready")
         }
         port.set(
-            head=head, head_valid=bool(waiting), store_line=store_line, rsp_valid=answer,
+            head=head, head_valid=bool(waiting), store_words=store_words, rsp_valid=answer,
             rsp=answers.popleft() if answer else 0, **grants,
         )  # fmt: skip
         await port.settle()
@@ -121,25 +132,24 @@ async def dma(dut: Any) -> None:
             waiting.popleft()
         if answer:
             in_flight -= 1
-        store_line = rng.getrandbits(width * p.synapses)  # what is not read is no one's word
+        store_words = rng.getrandbits(width * p.beat_words)  # what is not read is no one's word
         if port.get("store_read") and grants["store_granted"]:
-            at, lanes = port.get("store_at"), port.get("store_lanes")
-            buffer = machine.buffers[port.get("store_source")]
-            line = port.words(width, p.synapses)
-            for e, place in machine.words_at(at & row_mask, at >> i.row_bits, lanes):
-                line[e] = int(buffer[place])
-            store_line = join(line, width)
-        if port.get("line_write") and grants["line_granted"]:
-            at, lanes = port.get("line_at"), port.get("line_lanes")
-            words = split(port.get("line"), width, p.synapses)
-            for e, place in machine.words_at(at & row_mask, at >> i.row_bits, lanes):
-                machine.buffers[port.get("line_target")][place] = words[e]
+            buffer, words = machine.buffers[port.get("store_source")], port.words(width, p.beat_words)
+            for w, place in machine.words_at(port.get("store_at"), i.row_bits, port.get("store_mask")):
+                words[w] = int(buffer[place])
+            store_words = join(words, width)
+        if port.get("load_write") and grants["load_granted"]:
+            words = split(port.get("load_words"), width, p.beat_words)
+            for w, place in machine.words_at(port.get("load_at"), i.row_bits, port.get("load_mask")):
+                machine.buffers[port.get("load_target")][place] = words[w]
         if (neurons := port.get("sb_write")) and grants["sb_granted"]:
             lines = split(port.get("sb_lines"), width, p.synapses * p.lines_per_beat)
+            pick_bits = bits_for(p.lines_per_beat)
             for n in range(p.neurons):
+                line = port.get("sb_pick") >> (n * pick_bits) & ((1 << pick_bits) - 1)
                 for e in range(p.synapses):
                     if neurons >> n & 1 and port.get("sb_lanes") >> e & 1:
-                        machine.sb[port.get("sb_row"), n, e] = lines[n % p.lines_per_beat * p.synapses + e]
+                        machine.sb[port.get("sb_row"), n, e] = lines[line * p.synapses + e]
         if port.get("req_valid") and grants["req_ready"]:
             address = port.get("req_address")
             if port.get("req_write"):
@@ -156,7 +166,7 @@ async def dma(dut: Any) -> None:
     assert bytes(machine.raw) == bytes(golden.dram.raw)
     assert bytes(machine.raw) != raw
     for mine, wanted in zip(machine.buffers, golden.buffers, strict=True):
-        assert np.array_equal(mine, wanted)
+        assert np.array_equal(mine, wanted.reshape(-1))
         assert np.count_nonzero(mine)
     assert np.array_equal(machine.sb, golden.sb)
     assert np.count_nonzero(machine.sb)

@@ -5,7 +5,6 @@ from typing import Any
 import cocotb
 
 from cosim.port import BlockPort, join, pack, signed, split
-from hw.isa import RECIPROCAL_BITS
 from hw.neuron import sb_port
 from hw.pool import POOL_SUM_BITS, pool_control
 
@@ -21,7 +20,7 @@ class Model:
         self.sb = [[0] * p.synapses for _ in range(p.sb_rows)]
         self.weights = [0] * p.synapses
         self.products = [0] * p.synapses
-        self.sum = self.bias = self.window = 0
+        self.sum = self.bias = self.window = self.pooled = 0
         self.accumulators = [0] * p.accumulators
         self.windows = [0] * p.pool_entries
 
@@ -31,13 +30,6 @@ class Model:
         if control["first"]:
             return word
         return self.window + word if control["average"] else max(self.window, word)
-
-    def pooled(self, given: dict[str, Any]) -> int:
-        taken = signed(self.taken(given), self.p.fmt.width + POOL_SUM_BITS)
-        if not given["pool"]["average"]:
-            return signed(taken, self.p.fmt.width)
-        scaled = taken * given["pool"]["reciprocal"] + (1 << (RECIPROCAL_BITS - 1))
-        return self.p.fmt.saturate(scaled >> RECIPROCAL_BITS)
 
     def edge(self, given: dict[str, Any]) -> None:
         p, row, lanes = self.p, given["sb"]["row"], given["sb"]["lanes"]
@@ -62,12 +54,14 @@ class Model:
             self.window = self.windows[index]
         if control["write"]:
             self.windows[index] = taken
+        if control["result"]:
+            self.pooled = taken
 
 
 def stimulus(port: BlockPort, rows: int) -> dict[str, Any]:
     """Random inputs of a cycle; SB is never read and written at once, a pool lane neither."""
     p, rng = port.params, port.rng
-    access, pooling = rng.choice(("read", "read", "write", "")), rng.choice(("read", "write", ""))
+    access, pooling = rng.choice(("read", "read", "write", "")), rng.choice(("read", "write", "result", ""))
     full = (1 << p.synapses) - 1
     return {
         "sb_read": access == "read",
@@ -88,10 +82,10 @@ def stimulus(port: BlockPort, rows: int) -> dict[str, Any]:
         "pool": {
             "read": pooling == "read",
             "write": pooling == "write",
+            "result": pooling == "result",
             "index": rng.randrange(min(p.pool_entries, 4)),
             "first": port.chance(0.3),
             "average": port.chance(0.5),
-            "reciprocal": ((1 << RECIPROCAL_BITS) + 1) // rng.randint(1, 49),
         },
         "pool_word": port.word(p.fmt.width),
     }
@@ -126,7 +120,7 @@ async def neuron(dut: Any) -> None:
         assert split(port.get("weights"), p.fmt.width, p.synapses) == model.weights
         assert signed(port.get("drain_wide"), p.accumulator_width) == wide
         assert signed(port.get("word"), p.fmt.width) == (max(word, 0) if given["relu"] else word)
-        assert signed(port.get("pooled"), p.fmt.width) == model.pooled(given)
+        assert signed(port.get("pooled"), p.fmt.width + POOL_SUM_BITS) == model.pooled
         saturated += word in (p.fmt.low, p.fmt.high)
         compared += p.synapses + 3
         await port.step()

@@ -1,4 +1,4 @@
-"""Bench of the output writer: every word of every vector at the address of its layout, under stalls of both sides."""
+"""Bench of the output writer: every word of every pixel at the address of its layout, under stalls of both sides."""
 
 from typing import Any
 
@@ -7,54 +7,94 @@ import cocotb
 from cosim.port import BlockPort, encode, join, signed
 from hw.isa import Compute
 
-COMPUTES = 12
+COMPUTES = 16
 
 
-def random_compute(port: BlockPort) -> Compute:
-    p, rng, rows = port.params, port.rng, 1 << port.isa.row_bits
+def random_layout(port: BlockPort, cols: int, rows: int, neurons: int) -> Compute:
+    """The output fields of a Compute whose words, rows * cols of each channel, do not meet."""
+    p, rng = port.params, port.rng
+    start, sub = rng.randrange(p.banks << port.isa.row_bits), rng.randrange(p.cell_words)
+    row = -(-(sub + cols) // p.cell_words) + rng.randint(0, 2)
+    to_y, to_n = (row, row * rows + rng.randint(0, 3)) if port.chance(0.5) else (row * neurons, row)
+    assert row * rows * neurons + 3 * neurons < p.banks << port.isa.row_bits
     pairs: dict[str, Any] = {}
-    for name in ("to_", "to_x_", "to_y_", "to_n_"):
-        pairs |= {f"{name}row": rng.randrange(rows), f"{name}bank": rng.randrange(p.synapses)}
-    return Compute(neurons=rng.randint(1, p.neurons), to_cols=rng.randint(1, 5), **pairs)
+    for name, cells in (("to_", start), ("to_y_", to_y), ("to_n_", to_n)):
+        pairs |= dict(zip((f"{name}row", f"{name}bank"), divmod(cells, p.banks), strict=True))
+    return Compute(neurons=neurons, to_cols=cols, to_sub=sub, **pairs)
 
 
-def address(port: BlockPort, c: Compute, pixel: int, neuron: int) -> int:
-    """The word's place in a buffer as large as the row field allows."""
-    n, (y, x) = port.params.synapses, divmod(pixel, c.to_cols)
-    word = c.to_row * n + c.to_bank + x * (c.to_x_row * n + c.to_x_bank)
-    word += y * (c.to_y_row * n + c.to_y_bank) + neuron * (c.to_n_row * n + c.to_n_bank)
-    return word % (n << port.isa.row_bits)
+def put(port: BlockPort, words: dict[int, int], at: int, mask: int, cell: int) -> None:
+    """Take a written cell into ``words``, by place in the buffer; nothing is written twice."""
+    p = port.params
+    row, bank = at & ((1 << port.isa.row_bits) - 1), at >> port.isa.row_bits
+    assert mask
+    for s in range(p.cell_words):
+        if mask >> s & 1:
+            place = (row * p.banks + bank) * p.cell_words + s
+            assert place not in words
+            words[place] = signed(cell >> (s * p.fmt.width), p.fmt.width)
+
+
+def cells_of(port: BlockPort, c: Compute, rows: list[list[list[int]]]) -> list[dict[int, int]]:
+    """Words by place, cell by cell in order; rows: by row and column a word per channel."""
+    p, found = port.params, []
+    space = p.row_words << port.isa.row_bits
+    if c.vector:
+        start = (c.to_row * p.banks + c.to_bank) * p.cell_words + c.to_sub
+        return [{(start + n) % space: rows[0][0][n]} for n in range(c.neurons)]
+    for y, pixels in enumerate(rows):
+        for k in range(-(-(c.to_sub + c.to_cols) // p.cell_words)):
+            for n in range(c.neurons):
+                at = (c.to_row + y * c.to_y_row + n * c.to_n_row) * p.banks + c.to_bank + y * c.to_y_bank
+                start = (at + n * c.to_n_bank) * p.cell_words + c.to_sub
+                inside = [x for x in range(c.to_cols) if (c.to_sub + x) // p.cell_words == k]
+                found.append({(start + x) % space: pixels[x][n] for x in inside})
+    return found
 
 
 @cocotb.test()
 async def output(dut: Any) -> None:
-    """Words, addresses and their order; a word that is not granted stays."""
+    """Cells, places and their order; a cell that is not granted stays; computes follow while cells are written."""
     port = BlockPort(dut, "output")
-    p, width, n = port.params, port.params.fmt.width, port.params.synapses
+    p, rng, width = port.params, port.rng, port.params.fmt.width
     await port.reset()
-    compared = 0
+    got: list[dict[int, int]] = []
+    wanted: list[dict[int, int]] = []
+    targets: list[int] = []
+
+    async def cycle(stalls: float, **values: int) -> tuple[int, int]:
+        granted = not port.chance(stalls)
+        port.set(granted=granted, **values)
+        await port.settle()
+        ready, halves = port.get("ready"), port.get("halves")
+        if granted and port.get("write"):
+            got.append({})
+            put(port, got[-1], port.get("at"), port.get("mask"), port.get("cell"))
+            assert port.get("target") == targets[len(got) - 1]
+        await port.step()
+        return ready, halves
+
     for number in range(COMPUTES):
-        c, stalls = random_compute(port), (0.0, 0.5)[number % 2]
-        vectors = [port.words(width, p.neurons) for _ in range(port.rng.randint(4, 12))]
-        await port.cycle(config=encode(port.isa, c), start=1, valid=0, granted=0)
+        stalls, vector = (0.0, 0.5)[number % 2], int(number % 4 == 3)
+        cols, count = (1, 1) if vector else (rng.randint(1, 3 * p.cell_words), rng.randint(1, 4))
+        c = random_layout(port, cols, count, rng.randint(1, p.neurons))
+        rows = [[port.words(width, p.neurons) for _ in range(cols)] for _ in range(count)]
+        target = rng.getrandbits(1)
+        c = Compute(**{**vars(c), "vector": vector, "target": target})
+        cells = cells_of(port, c, rows)
+        wanted += cells
+        targets += [target] * len(cells)
+        await cycle(stalls, config=encode(port.isa, c), start=1, valid=0)
         port.set(start=0)
-        got, fed, busy = [], 0, 1
-        while fed < len(vectors) or busy:
-            valid, granted = fed < len(vectors) and not port.chance(stalls), not port.chance(stalls)
-            port.set(valid=valid, granted=granted, vector=join(vectors[fed], width) if valid else 0)
-            await port.settle()
-            if port.get("write") and granted:
-                at = port.get("at")
-                row, bank = at & ((1 << port.isa.row_bits) - 1), at >> port.isa.row_bits
-                got.append((row * n + bank, signed(port.get("word"), width)))
-            fed += valid and port.get("ready")
-            await port.step()
-            busy = port.get("busy")
-        assert got == [
-            (address(port, c, pixel, neuron), vector[neuron])
-            for pixel, vector in enumerate(vectors)
-            for neuron in range(c.neurons)
-        ]
-        compared += len(got)
-    assert compared > 4 * COMPUTES
-    cocotb.log.info("output: %d words compared", compared)
+        pixels = [pixel for row in rows for pixel in row]
+        while pixels:
+            valid = not port.chance(stalls)
+            ready, _ = await cycle(stalls, valid=valid, vector=join(pixels[0], width) if valid else 0)
+            if ready and valid:
+                pixels.pop(0)
+    halves = 2
+    while halves:
+        _, halves = await cycle(0.3, valid=0)
+    assert got == wanted
+    assert len(got) > 2 * COMPUTES
+    cocotb.log.info("output: %d cells compared", len(got))

@@ -1,4 +1,4 @@
-"""Bench of the window lanes: the addresses of golden's flattened windows, line by line, and the edges of the map."""
+"""Bench of the window lanes: the words of golden's flattened windows, line by line, and the cells that hold them."""
 
 from typing import Any
 
@@ -6,60 +6,80 @@ import cocotb
 import torch
 
 from cosim.port import BlockPort, encode, pack
-from golden.mapping.layout import lines_of, pitches
-from golden.mapping.schedule import window_of
+from golden.mapping.view import View, pitches, view_of, window_of
 from golden.network import Layer
+from hw.cursor import place_layout
+from hw.errors import BadInput
+from hw.instructions import UNUSED
 from hw.isa import MAP_BITS
-from hw.signatures import pair_layout
+from hw.window import places_layout
 
 KERNELS = 25
 
 
-def random_layer(port: BlockPort) -> Layer:
-    rng = port.rng
-    kernel = (rng.randint(1, 5), rng.randint(1, 7))
-    channels, height, width = rng.randint(1, 4), rng.randint(5, 12), rng.randint(7, 12)
-    weight = torch.zeros((1, channels, *kernel))
-    shape = (channels, height, width)
-    return Layer("random", False, weight, torch.zeros(1), kernel, 1, (0, 0), False, None, shape, (1, 1, 1))
+def random_view(port: BlockPort) -> tuple[View, int, int, int, int]:
+    """A view with its groups, columns, pitch and plane, such as the tile can read."""
+    rng, p = port.rng, port.params
+    while True:
+        kernel = (rng.randint(1, 5), rng.randint(1, 7))
+        channels, height, width = rng.randint(1, 4), rng.randint(5, 12), rng.randint(7, 12)
+        weight, shape = torch.zeros((1, channels, *kernel)), (channels, height, width)
+        layer = Layer("random", False, weight, torch.zeros(1), kernel, 1, (0, 0), False, None, shape, (1, 1, 1))
+        try:
+            view = view_of(layer, p)
+        except BadInput:
+            continue
+        groups = rng.randint(1, p.groups)
+        columns = -(-(p.cell_words - 1 + groups - 1 + view.kernel_w) // p.cell_words)
+        found = pitches(view, height, columns, channels, False, p) if columns < UNUSED else None
+        if found:
+            return view, groups, columns, *found
 
 
 @cocotb.test()
 async def window(dut: Any) -> None:
-    """Row and inside of every lane of every line; a rewind starts over; the block keeps its own copy of the window."""
+    """Lanes, words and cells of every line; a rewind starts over; the block keeps its own copy of the window."""
     port = BlockPort(dut, "window")
-    p, i, rng, n = port.params, port.isa, port.rng, port.params.synapses
+    p, i, rng = port.params, port.isa, port.rng
+    row_mask = (1 << i.row_bits) - 1
     await port.reset()
     compared = [0, 0]
     for _ in range(KERNELS):
-        layer = random_layer(port)
-        (_, height, width), (kernel_h, kernel_w) = layer.in_shape, layer.kernel
-        pitch, plane = pitches(layer, height, p)
-        await port.cycle(set=1, window=encode(i, window_of(layer, pitch, plane, p)), step=0, rewind=0)
+        view, groups, columns, pitch, plane = random_view(port)
+        await port.cycle(set=1, window=encode(i, window_of(view, pitch, plane, 0, columns, p)), step=0, rewind=0)
         port.set(set=0, window=0)
-        lines = lines_of(layer.inputs, p)
-        for last in (lines, rng.randint(1, lines)):
+        for last in (view.lines, rng.randint(1, view.lines)):
             for line in range(last):
-                left = min(n, layer.inputs - line * n)
-                x, y = rng.randint(-3, width), rng.randint(-3, height)
-                row, bank = rng.randrange(1 << i.row_bits), rng.randrange(n)
-                mask = (1 << MAP_BITS) - 1
+                left = min(view.taps, view.elements - line * view.taps)
+                x, y, pixels = rng.randint(-3, view.width), rng.randint(-3, view.height), rng.randint(1, groups)
+                base = rng.randrange(p.banks << i.row_bits)
+                row, bank = divmod(base + y * pitch + x // p.cell_words, p.banks)
+                mask, sub = (1 << MAP_BITS) - 1, x % p.cell_words
+                at = {"x": x, "y": y, "ring_y": y, "cell": {"row": row & row_mask, "bank": bank}, "sub": sub}
                 port.set(
-                    origin=pack(pair_layout(i), {"row": row, "bank": bank}), x=x & mask, y=y & mask, in_w=width,
-                    in_h=height, lanes_left=left, step=1, rewind=line == last - 1,
+                    at=pack(place_layout(i), at), in_w=view.width & mask, in_h=view.height & mask, lanes_left=left,
+                    pixels=pixels, columns=columns, ring_rows=0, ring_back=0, step=1, rewind=line == last - 1,
                 )  # fmt: skip
                 await port.settle()
-                inside = port.get("inside")
-                for e in range(n):
-                    element = line * n + e
-                    c, ky, kx = element // (kernel_h * kernel_w), element // kernel_w % kernel_h, element % kernel_w
-                    here = e < left and 0 <= x + kx < width and 0 <= y + ky < height
-                    assert inside >> e & 1 == here
-                    if e < left:
-                        word = row * n + bank + c * plane + ky * pitch + kx
-                        assert word % n == (bank + e) % n  # no two lanes meet in a bank
-                        assert port.get(f"row_{e}") == word // n % (1 << i.row_bits)
-                    compared[here] += 1
+                start, banks, lanes = port.get("start"), port.get("banks"), port.get("lanes")
+                places = places_layout(p).from_bits(port.get("place"))
+                cells = set()
+                for j in range(p.groups):
+                    for e in range(p.synapses):
+                        element = line * view.taps + e
+                        run, kx = divmod(element, view.kernel_w)
+                        c, ky = divmod(run, view.kernel_h)
+                        here = e < left and j < pixels and 0 <= x + kx + j < view.width and 0 <= y + ky < view.height
+                        assert lanes >> (j * p.synapses + e) & 1 == here
+                        compared[here] += 1
+                        if here:
+                            cell, sub = divmod(x + kx + j, p.cell_words)
+                            cell += base + c * plane + (y + ky) * pitch
+                            cells.add(cell)
+                            assert (start + places[e] + j) % p.row_words == cell % p.banks * p.cell_words + sub
+                            assert banks >> cell % p.banks & 1
+                            assert port.get(f"row_{cell % p.banks}") == cell // p.banks & row_mask
+                assert len(cells) == len({cell % p.banks for cell in cells})  # no two cells meet in a bank
                 await port.step()
         port.set(step=0, rewind=0)
     assert min(compared) > 100

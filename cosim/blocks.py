@@ -13,7 +13,7 @@ from amaranth.hdl import Module
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from cosim.runner import BUILD_ROOT, Build, build
-from hw.arbiter import DramArbiter
+from hw.arbiter import BufferPort, DramArbiter
 from hw.buffers import NeuronBuffer
 from hw.counters import Counters
 from hw.dma import Dma
@@ -25,7 +25,8 @@ from hw.margin import MarginController
 from hw.neuron import Neuron
 from hw.output import OutputWriter
 from hw.params import TileParams
-from hw.pool import PoolLane, PoolSequencer
+from hw.pool import PoolLane
+from hw.post import PostProcess
 from hw.shared import VerilogPlatform
 from hw.window import WindowLanes
 
@@ -33,22 +34,44 @@ COUNTED_BITS = 12  # width of every event input of the counters
 
 
 class Pooling(Component):
-    """A pool sequencer with one lane. Members: those of the sequencer, word : In and result : Out of the lane."""
+    """Post-processing with the vertical pooling lanes of all neurons. Members: those of PostProcess, less what leads to
+    the lanes."""
+
+    INSIDE = ("pool", "pool_words", "pool_neurons", "pooled")
 
     def __init__(self, i: Isa) -> None:
-        self.sequencer = PoolSequencer(i)
-        self.lane = PoolLane(i.params)
-        lane = self.lane.signature.members
-        members = dict(self.sequencer.signature.members.items())
-        super().__init__({**members, "word": lane["word"], "result": lane["result"]})
+        self.post = PostProcess(i)
+        self.lanes = [PoolLane(i.params) for _ in range(i.params.neurons)]
+        members = self.post.signature.members.items()
+        super().__init__({name: member for name, member in members if name not in self.INSIDE})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.sequencer = sequencer = self.sequencer
-        m.submodules.lane = lane = self.lane
-        _pass(m, self, sequencer, list(sequencer.signature.members))
-        _pass(m, self, lane, ["word", "result"])
-        m.d.comb += lane.control.eq(sequencer.control)
+        m.submodules.post = post = self.post
+        _pass(m, self, post, list(self.signature.members))
+        for n, lane in enumerate(self.lanes):
+            m.submodules[f"lane_{n}"] = lane
+            m.d.comb += [lane.control.eq(post.pool), lane.word.eq(post.pool_words[n]), post.pooled[n].eq(lane.pooled)]
+            with m.If(n >= post.pool_neurons):
+                m.d.comb += [lane.control.read.eq(0), lane.control.write.eq(0), lane.control.result.eq(0)]
+        return m
+
+
+class BufferAccess(Component):
+    """A neuron buffer behind its arbiter. Members: those of BufferPort, and the buffer's ``data``."""
+
+    def __init__(self, i: Isa) -> None:
+        self.buffer = NeuronBuffer(i, i.params.nbin_rows)
+        self.port = BufferPort(i, self.buffer)
+        data = self.buffer.signature.members["data"]
+        super().__init__(dict(self.port.signature.members.items()) | {"data": data})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.buffer = self.buffer
+        m.submodules.arbiter = self.port
+        _pass(m, self, self.port, list(self.port.signature.members))
+        m.d.comb += self.data.eq(self.buffer.data)
         return m
 
 
@@ -56,9 +79,9 @@ class DmaEngine(Component):
     """The DMA engine with the ports of its two parts that lead out of it."""
 
     REQUESTER = ("image", "result", "req_valid", "req_ready", "req_write", "req_address", "req_data", "req_mask",
-                 "store_read", "store_source", "store_at", "store_lanes", "store_granted", "store_line")  # fmt: skip
-    CONSUMER = ("line_write", "line_target", "line_at", "line_lanes", "line", "line_granted",
-                "sb_write", "sb_row", "sb_lanes", "sb_lines", "sb_granted")  # fmt: skip
+                 "store_read", "store_source", "store_at", "store_mask", "store_granted", "store_words")  # fmt: skip
+    CONSUMER = ("load_write", "load_target", "load_at", "load_mask", "load_words", "load_granted",
+                "sb_write", "sb_row", "sb_lanes", "sb_lines", "sb_pick", "sb_granted")  # fmt: skip
 
     def __init__(self, i: Isa) -> None:
         self.dma = Dma(i)
@@ -94,6 +117,7 @@ class Blocks(Component):
         self.blocks: dict[str, Component] = {
             "neuron": Neuron(i),
             "buffer": NeuronBuffer(i, p.nbin_rows),
+            "access": BufferAccess(i),
             "window": WindowLanes(i),
             "pool": Pooling(i),
             "output": OutputWriter(i),
@@ -108,18 +132,23 @@ class Blocks(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         for name, block in self.blocks.items():
-            m.submodules[name] = block
+            m.submodules[f"{name}_block"] = block  # a port within a block may have the block's name
             connect(m, flipped(getattr(self, name)), block)
         return m
+
+
+def _convert(component: Component, name: str, platform: VerilogPlatform) -> str:
+    return verilog.convert(component, name=name, platform=platform, emit_src=False, strip_internal_attrs=True)
 
 
 def build_blocks(p: TileParams, build_root: Path = BUILD_ROOT) -> tuple[Build, Path]:
     """The simulation of all blocks for ``p``, and the sidecar that benches read (`cosim.port.BlockPort`)."""
     platform = VerilogPlatform()
-    text = verilog.convert(Blocks(p), name="blocks", platform=platform, emit_src=False, strip_internal_attrs=True)
+    texts = [_convert(Blocks(p), "blocks", platform)]
+    texts += [_convert(component, name, platform) for name, component in platform.modules.items()]
+    text = "\n".join(texts)
     body = re.search(r"^module blocks\b.*?^endmodule", text, re.MULTILINE | re.DOTALL)
     assert body is not None
-    assert not platform.modules, "no block of the bundle holds a shared module"
     found = re.finditer(r"^  (input|output)(?: reg)? (?:\[\d+:0\] )?(\w+);", body[0], re.MULTILINE)
     ports = {match[2]: match[1] for match in found}
     folder = Path(build_root) / "blocks" / f"{p.name}-{p.hash}"

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from cosim.dram import Ideal, dram_config
-from cosim.job import Outcome
+from cosim.job import Job, Outcome
 from cosim.measure import MEMORY_BEATS, commit
 from cosim.prepare import prepare
 from cosim.simulate import simulate_jobs, tile_build
@@ -32,6 +32,7 @@ from golden.mapping.mapper import map_network
 from golden.network import Network, Shape, read
 from golden.networks import INPUT_SHAPES, NETWORKS, IncrementalNetwork, check_fractions, find_network
 from golden.quantise import quantise, quantise_network
+from golden.timing import DDR3, predict
 from golden.verify import verify
 from hw.errors import BadInput, CheckFailed, write_atomic
 from hw.events import CYCLE_KINDS, event_names
@@ -40,6 +41,7 @@ from hw.params import TileParams
 FRACTIONS = (0.1, 0.2, 0.25, 0.3, 0.5, 0.75, 1.0)
 FOLDER = Path("build/cycles")
 MEMORIES = {"ddr3": None, "ideal": Ideal()}
+START_CYCLE = 5  # of a job's first image after reset: what the bench takes for the registers of a run of one increment
 STALLS = tuple(kind.name for kind in CYCLE_KINDS[1:])
 _SOURCES = {".py", ".v", ".sv", ".vlt", ".cpp", ".h", ".j2"}
 
@@ -151,13 +153,21 @@ class Group:
             simulate_jobs(tile_build(self.params, beats, ideal=memory), jobs, runs / kind, seed=request.seed)
             for kind, memory in MEMORIES.items()
         )
-        for increment, outcome, without in zip(increments, real, ideal, strict=True):
+        for increment, job, outcome, without in zip(increments, jobs, real, ideal, strict=True):
             row = {
                 **self.head,
                 "fraction": request.fractions[increment],
                 **figures(mapped.networks[increment], self.params, outcome, without),
+                "predicted_cycles": predicted_cycles(mapped, increment, job),
             }
             write_atomic(self.paths[increment], json.dumps(row, indent=1) + "\n")
+
+
+def predicted_cycles(mapped: Mapped, increment: int, job: Job) -> dict[str, int]:
+    """What golden.timing gives for the job's first image, on both memories; each later one meets DDR3 in a state of its
+    own."""
+    memories = {"ddr3": DDR3(start_cycle=START_CYCLE, result_address=job.result_address), "ideal": MEMORIES["ideal"]}
+    return {kind: predict(mapped, increment, memory).cycles for kind, memory in memories.items() if memory is not None}
 
 
 def figures(network: Network, params: TileParams, outcome: Outcome, ideal: Outcome) -> Row:

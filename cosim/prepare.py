@@ -26,7 +26,7 @@ def _run_increment(mapped: Mapped, increment: int, codes: Tensor) -> tuple[NDArr
     words, wide, scores = [], [], []
     for part in codes.split(BATCH):
         maps, sums = forward(mapped.networks[increment], part)
-        words.append(captured(maps, mapped.emits[increment]))
+        words.append(captured(maps, mapped.emits[increment], mapped.params))
         wide.append(sums.numpy())
         scores.append(maps[-1].flatten(1).numpy())
     return np.concatenate(words), np.concatenate(wide), np.concatenate(scores)

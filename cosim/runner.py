@@ -150,6 +150,8 @@ def build(
         "fast",
         "--x-initial",
         "fast",
+        "--output-split-cfuncs",  # of a longer function the compiler's analysis of aliases takes minutes
+        "500",
     ]
     flags += ["--timescale", "1ps/1ps", "--prefix", "Vtop", "-o", "Vtop", "--top-module", top]
     flags += [f"-G{key}={value}" for key, value in (parameters or {}).items()]
@@ -157,6 +159,7 @@ def build(
     flags += [f"-I{folder}" for folder in sorted({str(header.parent) for header in headers})]
     if trace_saif:
         flags += ["--trace-saif", "--trace-structs", "--trace-underscore", "-CFLAGS", "-DVM_TRACE=1"]
+        flags += ["--trace-max-array", "64"]  # accumulators and pooling windows; SB would be most of the file
     flags += ["-CFLAGS", f"-DTILEWATT_HALF_PERIOD_PS={clock_ps // 2} -DVL_TIME_CONTEXT"]
     libraries = config.libs_dir
     flags += ["-LDFLAGS", f"-rdynamic -Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]

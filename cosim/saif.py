@@ -63,9 +63,10 @@ def read(path: str | os.PathLike[str], keep: str = "") -> Activity:
             net, t0, t1, toggles = match.group("net", "t0", "t1", "tc")
             name = prefix + net.replace("\\", "")
             if wanted(name):
-                if name in nets:
-                    raise BadInput(f"a SAIF file names each net once, {path} names {name} twice")
-                nets[name] = Net(int(t0), int(t1), int(toggles))
+                found = Net(int(t0), int(t1), int(toggles))
+                # Amaranth names array elements: one of a single bit is that bit of the vector once more
+                if nets.setdefault(name, found) != found:
+                    raise BadInput(f"a SAIF file has one activity of each net, {path} has two of {name}")
             continue
         if kind == "instance":
             scopes.append(match["instance"].replace("\\", "") + "/")

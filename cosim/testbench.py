@@ -10,11 +10,11 @@ from cosim import dram
 from cosim.dram import DramConfig, Ideal, dram_config
 from cosim.runner import BUILD_ROOT, Build, build
 from hw.errors import BadInput, write_atomic
-from hw.params import TileParams
+from hw.params import NumberFormat, TileParams
 
 _VERILOG = Path(__file__).resolve().parent / "verilog"
 CAPTURE_WORDS = 1 << 20
-_OUT = ("out__valid", "out__data")
+_OUT = ("out__valid", "out__mask", "out__data")
 
 
 def _sidecar(path: Path) -> dict[str, Any]:
@@ -27,11 +27,14 @@ def render(sidecar: dict[str, Any], config: DramConfig, capture_words: int) -> s
     """Verilog of the testbench: every port of the tile but DRAM and output log is a port of its own."""
     ports = sidecar["ports"]
     wanted = {"dram__req_address": config.address_bits, "dram__req_data": 8 * config.beat_bytes}
+    cells = sidecar["parameters"]["cell_words"]
+    width = NumberFormat.parse(sidecar["parameters"]["fmt"]).width
     wanted |= {"dram__rsp_data": 8 * config.beat_bytes, "dram__req_mask": config.lines, "out__valid": 1}
-    for name, width in wanted.items():
-        if name not in ports or ports[name]["width"] != width:
+    wanted |= {"out__mask": cells, "out__data": cells * width}
+    for name, bits in wanted.items():
+        if name not in ports or ports[name]["width"] != bits:
             came = ports[name]["width"] if name in ports else "no such port"
-            raise BadInput(f"tile port {name} wants {width} bits, not {came}: generate the tile anew")
+            raise BadInput(f"tile port {name} wants {bits} bits, not {came}: generate the tile anew")
     if not 2 <= capture_words <= 1 << 31:
         raise BadInput(f"capture_words wants 2 to {1 << 31}, not {capture_words}")
     passed = {n: p for n, p in ports.items() if n not in ("clk", "rst", *_OUT) and not n.startswith("dram__")}
@@ -39,7 +42,8 @@ def render(sidecar: dict[str, Any], config: DramConfig, capture_words: int) -> s
     return environment.from_string((_VERILOG / "testbench.sv.j2").read_text()).render(
         ports=passed,
         dram=config.parameters(),
-        word_bits=ports["out__data"]["width"],
+        cell_words=cells,
+        word_bits=width,
         capture_words=capture_words,
         capture_bits=(capture_words - 1).bit_length(),
     )

@@ -2,13 +2,19 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hw.errors import BadInput
 from hw.events import WORK
-from hw.instructions import Buffer, Compute, Decide, Instruction, Load, Pool, Store, Window
+from hw.instructions import UNUSED, Buffer, Compute, Decide, Instruction, Load, Pool, Store, Window
 from hw.isa import isa
 from hw.params import TileParams
+
+Ints = NDArray[np.int64]
 
 _BUFFERS = ("nbin", "nbout")
 
@@ -20,29 +26,57 @@ class _Program(Protocol):
     def segments(self) -> tuple[tuple[Instruction, ...], ...]: ...
 
 
-def _taps_inside(start: int, step: int, positions: int, taps: Sequence[int], length: int) -> int:
-    """How often tap t of a window at start, start + step, ... lies in 0 .. length-1, summed over ``taps``."""
-    total = 0
-    for tap in taps:
-        low = max(0, -(-(-start - tap) // step))
-        high = min(positions - 1, (length - 1 - start - tap) // step)
-        total += max(0, high - low + 1)
-    return total
+@lru_cache(maxsize=512)
+def _met(w: Window, lines: int, last_lanes: int) -> tuple[Ints, Ints]:
+    """How often the lines of a compute meet each place of the kernel: lanes [kernel_h, kernel_w], and slots by the
+    row of the kernel and the cell of their run [kernel_h, cells]."""
+    line = np.arange(lines)[:, None]
+    kx, ky = np.array(w.kx) + line * w.step_x, np.array(w.ky) + line * w.step_y
+    ky = (ky + kx[:, :1] // w.kernel_w) % w.kernel_h
+    kx %= w.kernel_w
+    run = np.pad(np.cumsum(kx[:, 1:] == 0, axis=1), ((0, 0), (1, 0)))
+    lanes = np.where(line == lines - 1, last_lanes, w.taps)
+    places = np.take_along_axis(ky, run, axis=1) * w.kernel_w + kx
+    by_lane = np.bincount(places[np.arange(kx.shape[1]) < lanes], minlength=w.kernel_h * w.kernel_w)
+    slot_run, column = np.array(w.slot_run), np.array(w.slot_column)
+    places = ky[:, slot_run] * (UNUSED + 1) + column
+    by_slot = np.bincount(
+        places[slot_run <= np.take_along_axis(run, lanes - 1, axis=1)], minlength=w.kernel_h * (UNUSED + 1)
+    )
+    return by_lane.reshape(-1, w.kernel_w), by_slot.reshape(-1, UNUSED + 1)
+
+
+def _inside(start: int, step: int, positions: int, taps: int, length: int) -> NDArray[np.bool_]:
+    """Whether tap t of a window at start, start + step, ... lies in 0 .. length-1 [positions, taps]."""
+    at = start + step * np.arange(positions)[:, None] + np.arange(taps)
+    return (at >= 0) & (at < length)
 
 
 def gathered(c: Compute, w: Window) -> int:
-    """Valid lanes of all lines and pixels of a compute: its window's elements that lie inside the map."""
+    """Active lanes of all lines and pixels of a compute: its window's elements that lie inside the map."""
+    by_lane, _ = _met(w, c.lines, c.last_lanes)
+    down = _inside(c.y0, c.stride, c.rows, w.kernel_h, c.in_h).sum(axis=0)
+    across = _inside(c.x0, c.stride, c.cols, w.kernel_w, c.in_w).sum(axis=0)
+    return int(down @ by_lane @ across)
 
-    def inside(rows: Sequence[int], cols: Sequence[int]) -> int:
-        return _taps_inside(c.y0, c.stride, c.rows, rows, c.in_h) * _taps_inside(c.x0, c.stride, c.cols, cols, c.in_w)
 
-    elements = (c.lines - 1) * len(w.kx) + c.last_lanes
-    channels, rest = divmod(elements, w.kernel_w * w.kernel_h)
-    full_rows, cols = divmod(rest, w.kernel_w)
-    every = range(w.kernel_w)
-    return (
-        channels * inside(range(w.kernel_h), every) + inside(range(full_rows), every) + inside([full_rows], range(cols))
-    )
+def steps_of(c: Compute) -> int:
+    """Steps of a compute: ``groups`` pixels of a row each."""
+    return c.rows * -(-c.cols // c.groups)
+
+
+def cells_read(c: Compute, w: Window, p: TileParams) -> int:
+    """Active slots of all reads: a step reads when its origin enters a cell, and at the start of a tile or row."""
+    _, by_slot = _met(w, c.lines, c.last_lanes)
+    step = np.arange(-(-c.cols // c.groups))
+    cell, sub = np.divmod(c.sub + step * (c.step_cells * p.cell_words + c.step_sub), p.cell_words)
+    reads = (np.arange(steps_of(c)) % c.tile == 0).reshape(c.rows, -1)
+    reads |= np.diff(cell, prepend=cell[0] - 1) != 0
+    column = np.arange(c.columns)
+    first = (c.x0 + step * c.groups * c.stride - sub)[:, None] + column * p.cell_words  # pixel of a cell's first word
+    across = reads.astype(np.int64) @ ((first + p.cell_words > 0) & (first < c.in_w))
+    down = _inside(c.y0, c.stride, c.rows, w.kernel_h, c.in_h).astype(np.int64) @ by_slot[:, : c.columns]
+    return int((across * down).sum())
 
 
 def windows_of(first: int, positions: int, size: int, stride: int, windows: int) -> int:
@@ -63,41 +97,39 @@ def emitted_rows(c: Compute) -> int:
 
 
 def _compute(c: Compute, w: Window, p: TileParams, count: Counter[str]) -> None:
-    pixels = c.cols * c.rows
-    cycles = pixels * c.lines
-    valid = gathered(c, w)
+    pixels, steps = c.cols * c.rows, steps_of(c)
+    cycles = steps * c.lines
+    multiply = gathered(c, w) * c.neurons
     count["compute_cycles"] += cycles
-    count["multiply"] += valid * c.neurons
-    count["lane_gated"] += cycles * p.neurons * p.synapses - valid * c.neurons
-    count["accumulate"] += cycles * c.neurons
-    tiles = -(-pixels // c.tile)
-    count["sb_read"] += tiles * c.neurons * ((c.lines - 1) * p.synapses + c.last_lanes) + c.load_bias * p.synapses
-    count[f"{_BUFFERS[c.source]}_read"] += valid
+    count["multiply"] += multiply
+    count["lane_gated"] += cycles * p.neurons * p.synapses - multiply
+    count["accumulate"] += pixels * c.lines * c.neurons
+    lanes = (c.lines - 1) * w.taps + c.last_lanes
+    count["sb_read"] += -(-steps // c.tile) * c.groups * c.neurons * lanes + c.load_bias * p.synapses
+    count[f"{_BUFFERS[c.source]}_read"] += cells_read(c, w, p) * p.cell_words
     if not c.finish:
         return
     count["activation"] += pixels * c.neurons
-    count["score_vector"] += pixels * c.scores
+    count["score_vector"] += steps * c.scores
     cols = c.cols if c.pool == Pool.NONE else c.pool_w
-    words = emitted_rows(c) * cols * c.neurons
+    rows = emitted_rows(c)
+    words = rows * cols * c.neurons
     count["output"] += words
     count[f"{_BUFFERS[c.target]}_write"] += words
     if c.pool != Pool.NONE:
         down = windows_of(c.out_y, c.rows, c.pool_size, c.pool_stride, c.pool_h)
         across = windows_of(0, c.cols, c.pool_size, c.pool_stride, c.pool_w)
-        count["pool_update"] += down * across * c.neurons
+        count["pool_update"] += (down * c.cols + rows * across) * c.neurons
 
 
 def _transfer(t: Load | Store, p: TileParams, count: Counter[str]) -> None:
-    words = t.runs * ((t.lines - 1) * p.synapses + t.last_words)
-    if isinstance(t, Load):
-        count["dram_read"] += t.runs * -(-t.lines // p.lines_per_beat)
-        if t.buffer == Buffer.SB:
-            count["sb_write"] += t.lines * ((t.runs - 1) * p.synapses + t.last_words)
-        else:
-            count[f"{_BUFFERS[t.buffer]}_write"] += words
-    else:
-        count[f"{_BUFFERS[t.buffer]}_read"] += words
-        count["dram_write"] += t.runs * t.lines
+    if t.buffer == Buffer.SB:
+        count["dram_read"] += t.runs * -(-t.length // p.lines_per_beat)
+        count["sb_write"] += t.groups * t.length * ((t.runs - 1) * p.synapses + t.last_words)
+        return
+    words = t.runs * ((t.length - 1) * p.beat_words + t.last_words)
+    count["dram_read" if isinstance(t, Load) else "dram_write"] += t.runs * t.length
+    count[f"{_BUFFERS[t.buffer]}_{'write' if isinstance(t, Load) else 'read'}"] += words
 
 
 def count(segment: Sequence[Instruction], params: TileParams, escalates: bool = False) -> dict[str, int]:

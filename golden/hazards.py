@@ -116,9 +116,9 @@ class Words:
 
 
 def buffers(p: TileParams) -> tuple[Words, Words, Words]:
-    """NBin, NBout and SB (word = (row * neurons + bank) * synapses + lane)."""
+    """NBin, NBout (word = cell * cell_words + place in it) and SB ((row * neurons + neuron) * synapses + lane)."""
     return (
-        Words("NBin", p.nbin_rows * p.synapses),
-        Words("NBout", p.nbout_rows * p.synapses),
+        Words("NBin", p.nbin_rows * p.row_words),
+        Words("NBout", p.nbout_rows * p.row_words),
         Words("SB", p.sb_rows * p.neurons * p.synapses),
     )

@@ -1,8 +1,9 @@
 """A slow, independent interpreter of an encoded program: the machine word by word, one instruction after the other.
 
-It reads nothing but DRAM bytes and tile parameters and follows hw.isa to the letter, so it shows that a program and its
-DRAM image are right before there is hardware, and finds the first wrong step afterwards. Its counts are taken as the
-work happens; golden.counts gives the same in closed form.
+It reads nothing but DRAM bytes and tile parameters and follows hw.instructions to the letter, so it shows that a
+program and its DRAM image are right before there is hardware, and finds the first wrong step afterwards. Its counts are
+taken as the work happens; golden.counts gives the same in closed form. golden.interpret_gather is its operands' part,
+golden.interpret_pool its pooling.
 """
 
 from collections import Counter
@@ -11,22 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.interpret_gather import Gather
+from golden.interpret_pool import Pooling
 from hw.errors import BadInput
 from hw.events import WORK
-from hw.instructions import (
-    RECIPROCAL_BITS,
-    Base,
-    Buffer,
-    Compute,
-    Decide,
-    End,
-    Entry,
-    Instruction,
-    Load,
-    Pool,
-    Store,
-    Window,
-)
+from hw.instructions import Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Pool, Store, Window
 from hw.isa import isa
 from hw.params import TileParams
 
@@ -34,49 +24,48 @@ Ints = NDArray[np.int64]
 
 
 class Dram:
-    """Lines of words, with a mark on those that were ever written."""
+    """Beats of words, with a mark on those that were ever written."""
 
     def __init__(self, params: TileParams, raw: bytes) -> None:
         self.p = params
-        self.raw = bytearray(raw)
-        self.known = bytearray(b"\1") * (len(raw) // params.line_bytes)
+        self.raw = bytearray()
+        self.known = bytearray()
+        self._type = np.dtype(f"<i{params.word_bytes}")
+        self.put(0, raw)
 
     def put(self, beat: int, raw: bytes) -> None:
-        """Preload bytes at a beat."""
-        first = beat * self.p.dram_beat_bytes
-        self._grow(first + len(raw))
-        self.raw[first : first + len(raw)] = raw
-        at = first // self.p.line_bytes
-        count = -(-len(raw) // self.p.line_bytes)
-        self.known[at : at + count] = b"\1" * count
+        """Preload bytes at a beat; a last beat that they fill in part counts as written."""
+        size = self.p.dram_beat_bytes
+        count = -(-len(raw) // size)
+        self._grow(beat + count)
+        self.raw[beat * size : beat * size + len(raw)] = raw
+        self.known[beat : beat + count] = b"\1" * count
 
-    def _grow(self, size: int) -> None:
-        if size > self.p.dram_bytes:
-            raise BadInput(f"DRAM address {size} lies outside the {self.p.dram_bytes} bytes of {self.p.name}")
-        size = -(-size // self.p.dram_beat_bytes) * self.p.dram_beat_bytes
-        if size > len(self.raw):
-            self.raw.extend(bytes(size - len(self.raw)))
-            self.known.extend(bytes(-(-len(self.raw) // self.p.line_bytes) - len(self.known)))
+    def _grow(self, beats: int) -> None:
+        if beats > self.p.dram_beats:
+            raise BadInput(f"DRAM beat {beats - 1} lies outside the {self.p.dram_beats} beats of {self.p.name}")
+        if beats > len(self.known):
+            self.raw.extend(bytes(beats * self.p.dram_beat_bytes - len(self.raw)))
+            self.known.extend(bytes(beats - len(self.known)))
 
     def beats(self, beat: int, count: int) -> bytes:
         size = self.p.dram_beat_bytes
         return bytes(self.raw[beat * size : (beat + count) * size])
 
-    def line(self, number: int) -> Ints:
-        if number >= len(self.known) or not self.known[number]:
-            raise BadInput(f"DRAM line {number} is read but was never written")
-        at, word = number * self.p.line_bytes, self.p.word_bytes
-        raw = self.raw[at : at + self.p.synapses * word]
-        return np.array(
-            [int.from_bytes(raw[i : i + word], "little", signed=True) for i in range(0, len(raw), word)], dtype=np.int64
-        )
+    def words(self, beat: int) -> Ints:
+        """The words of a map in one beat."""
+        if beat >= len(self.known) or not self.known[beat]:
+            raise BadInput(f"DRAM beat {beat} is read but was never written")
+        return np.frombuffer(self.beats(beat, 1), dtype=self._type).astype(np.int64)
 
-    def set_line(self, number: int, words: Ints) -> None:
-        raw = b"".join(int(word).to_bytes(self.p.word_bytes, "little", signed=True) for word in words)
-        self._grow((number + 1) * self.p.line_bytes)
-        at = number * self.p.line_bytes
-        self.raw[at : at + self.p.line_bytes] = raw.ljust(self.p.line_bytes, b"\0")
-        self.known[number] = 1
+    def lines(self, beat: int) -> Ints:
+        """The weight lines of one beat [lines_per_beat, synapses]."""
+        p = self.p
+        return self.words(beat).reshape(p.lines_per_beat, -1)[:, : p.synapses]
+
+    def set_words(self, beat: int, words: Ints) -> None:
+        """Write a whole beat, zeros after ``words``."""
+        self.put(beat, words.astype(self._type).tobytes().ljust(self.p.dram_beat_bytes, b"\0"))
 
 
 @dataclass
@@ -121,13 +110,14 @@ class Interpreter:
 
     def _clear(self) -> None:
         """Buffers hold nothing at the start of a segment."""
-        p, n = self.p, self.p.synapses
-        self.buffers = [np.zeros((rows, n), dtype=np.int64) for rows in p.buffer_rows]
-        self.buffer_known = [np.zeros((rows, n), dtype=bool) for rows in p.buffer_rows]
-        self.sb = np.zeros((p.sb_rows, p.neurons, n), dtype=np.int64)
-        self.sb_known = np.zeros((p.sb_rows, p.neurons, n), dtype=bool)
+        p = self.p
+        self.buffers = [np.zeros((rows, p.row_words), dtype=np.int64) for rows in p.buffer_rows]
+        self.buffer_known = [np.zeros((rows, p.row_words), dtype=bool) for rows in p.buffer_rows]
+        self.sb = np.zeros((p.sb_rows, p.neurons, p.synapses), dtype=np.int64)
+        self.sb_known = np.zeros((p.sb_rows, p.neurons, p.synapses), dtype=bool)
         self.bias = np.zeros(p.neurons, dtype=np.int64)
-        self.sums: list[Ints] = []
+        self.sums: list[Ints] = []  # of every pixel of a compute that goes on, a word per channel
+        self.pooling = Pooling(p)
         self.out.scores.append([])
 
     def _segment(self, address: int, length: int, escalations: int) -> tuple[int, int] | None:
@@ -150,178 +140,159 @@ class Interpreter:
                 return None
         raise BadInput("a segment ends without End")
 
+    # -- buffers -------------------------------------------------------------------------------------------------
+
+    def _places(self, buffer: Buffer, words: Ints) -> Ints:
+        """Places of words (numbered from cell 0 on) in a neuron buffer; rows wrap at the width of their field."""
+        places = words % (self.p.row_words << self.isa.row_bits)
+        outside = places >= self.p.buffer_rows[buffer] * self.p.row_words
+        if outside.any():
+            row = int(places[outside][0]) // self.p.row_words
+            raise BadInput(f"{_NAMES[buffer]} has {self.p.buffer_rows[buffer]} rows, row {row} is used")
+        return places
+
+    def _cell(self, row: int, bank: int) -> int:
+        return row * self.p.banks + bank
+
     # -- transfers -----------------------------------------------------------------------------------------------
 
-    def _add(self, row: int, bank: int, row_step: int, bank_step: int) -> tuple[int, int]:
-        carry, bank = divmod(bank + bank_step, self.p.synapses)
-        return (row + row_step + carry) % (1 << self.isa.row_bits), bank
-
     def _transfer(self, t: Load | Store) -> None:
-        p, count = self.p, self.out.counts
-        row, bank = t.row, t.bank
+        p = self.p
         for run in range(t.runs):
-            first = (self.base[t.base] + t.address + run * t.run_beats) * p.lines_per_beat
-            at = (row, bank)
+            beat = self.base[t.base] + t.address + run * t.run_beats
+            if t.buffer == Buffer.SB:
+                self._load_lines(t, beat, t.row + run, t.last_words if run == t.runs - 1 else p.synapses)
+                continue
+            cell = self._cell(t.row, t.bank) + run * self._cell(t.step_row, t.step_bank)
+            count = (t.length - 1) * p.beat_words + t.last_words
+            places = self._places(t.buffer, cell * p.cell_words + np.arange(count))
             if isinstance(t, Load):
-                count["dram_read"] += -(-t.lines // p.lines_per_beat)
-            for line in range(t.lines):
-                if t.buffer == Buffer.SB:
-                    words = t.last_words if run == t.runs - 1 else p.synapses
-                    self.sb[t.row + run, line, :words] = self.dram.line(first + line)[:words]
-                    self.sb_known[t.row + run, line, :words] = True
-                    count["sb_write"] += words
-                    continue
-                words = t.last_words if line == t.lines - 1 else p.synapses
-                places = [self._add(*at, 0, lane) for lane in range(words)]
-                rows, banks = [r for r, _ in places], [b for _, b in places]
-                name = ("nbin", "nbout")[t.buffer]
-                if isinstance(t, Load):
-                    self.buffers[t.buffer][rows, banks] = self.dram.line(first + line)[:words]
-                    self.buffer_known[t.buffer][rows, banks] = True
-                    count[f"{name}_write"] += words
-                else:
-                    if not self.buffer_known[t.buffer][rows, banks].all():
-                        raise BadInput(f"a store reads words of {name} that were never written: {t}")
-                    padded = np.zeros(p.synapses, dtype=np.int64)
-                    padded[:words] = self.buffers[t.buffer][rows, banks]
-                    self.dram.set_line(first + line, padded)
-                    count[f"{name}_read"] += words
-                    count["dram_write"] += 1
-                at = self._add(*at, 1, 0)
-            if isinstance(t, Store):  # zero lines fill up the last beat
-                for line in range(t.lines, -(-t.lines // p.lines_per_beat) * p.lines_per_beat):
-                    self.dram.set_line(first + line, np.zeros(p.synapses, dtype=np.int64))
-            row, bank = self._add(row, bank, t.step_row, t.step_bank)
+                self._load(t, beat, places)
+            else:
+                self._store(t, beat, places)
+
+    def _load_lines(self, t: Load | Store, beat: int, row: int, words: int) -> None:
+        p = self.p
+        beats = -(-t.length // p.lines_per_beat)
+        lines = np.concatenate([self.dram.lines(beat + i) for i in range(beats)])[: t.length, :words]
+        for group in range(t.groups):
+            neurons = slice(group * t.length, (group + 1) * t.length)
+            self.sb[row, neurons, :words] = lines
+            self.sb_known[row, neurons, :words] = True
+        self.out.counts["dram_read"] += beats
+        self.out.counts["sb_write"] += t.groups * lines.size
+
+    def _load(self, t: Load, beat: int, places: Ints) -> None:
+        words = np.concatenate([self.dram.words(beat + i) for i in range(t.length)])
+        self.buffers[t.buffer].reshape(-1)[places] = words[: len(places)]
+        self.buffer_known[t.buffer].reshape(-1)[places] = True
+        self.out.counts["dram_read"] += t.length
+        self.out.counts[f"{_NAMES[t.buffer]}_write"] += len(places)
+
+    def _store(self, t: Store, beat: int, places: Ints) -> None:
+        if not self.buffer_known[t.buffer].reshape(-1)[places].all():
+            raise BadInput(f"a store reads words of {_NAMES[t.buffer]} that were never written: {t}")
+        words, size = self.buffers[t.buffer].reshape(-1)[places], self.p.beat_words
+        for i in range(t.length):
+            self.dram.set_words(beat + i, words[i * size : (i + 1) * size])
+        self.out.counts["dram_write"] += t.length
+        self.out.counts[f"{_NAMES[t.buffer]}_read"] += len(places)
 
     # -- computes ------------------------------------------------------------------------------------------------
 
     def _compute(self, c: Compute) -> None:
         p, count = self.p, self.out.counts
-        pixels = c.cols * c.rows
+        pixels, steps = c.cols * c.rows, c.rows * -(-c.cols // c.groups)
+        if c.groups * c.neurons > p.neurons:
+            raise BadInput(f"{c.groups} groups of {c.neurons} channels want more than {p.neurons} neurons: {c}")
+        if c.groups > 1 and c.stride > 1:
+            raise BadInput(f"groups above 1 want stride 1, not {c.stride}: {c}")
         if c.load_bias:
-            words = self.sb[c.bias_row, c.bias_bank]
-            if not self.sb_known[c.bias_row, c.bias_bank, : c.neurons].all():
-                raise BadInput(f"biases at SB row {c.bias_row}, bank {c.bias_bank} are read but were never written")
-            self.bias[: c.neurons] = words[: c.neurons]
-            count["sb_read"] += p.synapses
+            self._load_bias(c)
+        column = np.arange(pixels) % c.cols
+        lanes = (column % c.groups * c.neurons)[:, None] + np.arange(c.neurons)
         if c.first:
-            self.sums = [self.bias[: c.neurons] << p.fmt.frac for _ in range(pixels)]
-        if len(self.sums) != pixels or (not (c.first and c.finish) and c.tile < pixels):
+            self.sums = list(self.bias[lanes] << p.fmt.frac)
+        if len(self.sums) != pixels or (not (c.first and c.finish) and c.tile < steps):
             raise BadInput(
-                f"a chained compute wants one tile of {len(self.sums)} pixels, not {pixels} in tiles of {c.tile}"
+                f"a chained compute wants one tile of {len(self.sums)} pixels, not {pixels} pixels, {steps} steps in "
+                f"tiles of {c.tile}"
             )
-        gathered = self._gather(c)
-        rows = slice(c.sb_row, c.sb_row + c.lines)
-        used = np.ones((c.lines, p.synapses), dtype=bool)
-        used[-1, c.last_lanes :] = False
-        if not (self.sb_known[rows, : c.neurons] | ~used[:, None, :]).all():
-            raise BadInput(f"weights at SB rows {c.sb_row} to {c.sb_row + c.lines - 1} are read but were never written")
-        weights = self.sb[rows, : c.neurons] * used[:, None, :]
-        for pixel in range(pixels):
-            self.sums[pixel] = self.sums[pixel] + np.einsum("ls,lns->n", gathered[pixel], weights)
-        count["compute_cycles"] += pixels * c.lines
+        gather = Gather(c, self.window, self.buffers[c.source], self.buffer_known[c.source], self.isa.row_bits, p)
+        used = np.arange(p.synapses) < gather.lines.lanes[:, None]
+        weights = self._weights(c, used)
+        products = np.concatenate([_products(part, weights) for part in gather.operands()])
+        products = products.reshape(c.rows, -1, c.neurons)[:, : c.cols].reshape(pixels, c.neurons)
+        self.sums = [total + more for total, more in zip(self.sums, products, strict=True)]
+        multiply = gather.active * c.neurons
+        count["compute_cycles"] += steps * c.lines
+        count["multiply"] += multiply
+        count["lane_gated"] += steps * c.lines * p.neurons * p.synapses - multiply
         count["accumulate"] += pixels * c.lines * c.neurons
-        tiles = -(-pixels // c.tile)
-        count["sb_read"] += tiles * c.neurons * int(used.sum())
+        count["sb_read"] += -(-steps // c.tile) * c.groups * c.neurons * int(used.sum())
+        count[f"{_NAMES[c.source]}_read"] += gather.cells_read * p.cell_words
         if c.finish:
             self._finish(c)
 
-    def _gather(self, c: Compute) -> Ints:
-        """Words of every pixel and line, [pixels, lines, synapses], 0 where a lane is gated."""
-        p, w, n = self.p, self.window, self.p.synapses
-        found = np.zeros((c.cols * c.rows, c.lines, n), dtype=np.int64)
-        offset, kx, ky = np.array(w.row_offset), np.array(w.kx), np.array(w.ky)
-        lane = np.arange(n)
-        valid_total = 0
-        words, known = self.buffers[c.source], self.buffer_known[c.source]
-        lines = []
-        for line in range(c.lines):
-            lines.append((offset.copy(), kx.copy(), ky.copy(), lane < (c.last_lanes if line == c.lines - 1 else n)))
-            carry_x = kx + w.step_x >= w.kernel_w
-            carry_y = ky + w.step_y + carry_x >= w.kernel_h
-            offset = offset + np.array(w.delta)[carry_x + 2 * carry_y]
-            kx = kx + w.step_x - carry_x * w.kernel_w
-            ky = ky + w.step_y + carry_x - carry_y * w.kernel_h
-        row_start = (c.row, c.bank)
-        for j in range(c.rows):
-            at = row_start
-            for i in range(c.cols):
-                x, y = c.x0 + i * c.stride, c.y0 + j * c.stride
-                for number, (row_offset, lane_x, lane_y, in_line) in enumerate(lines):
-                    inside = in_line & (x + lane_x >= 0) & (x + lane_x < c.in_w)
-                    inside &= (y + lane_y >= 0) & (y + lane_y < c.in_h)
-                    banks = (at[1] + lane) % n
-                    rows = (at[0] + row_offset + (at[1] + lane) // n) % (1 << self.isa.row_bits)
-                    if (rows[inside] >= len(words)).any() or not known[rows[inside], banks[inside]].all():
-                        raise BadInput(f"pixel ({x}, {y}), line {number} reads words that were never written: {c}")
-                    found[j * c.cols + i, number, inside] = words[rows[inside], banks[inside]]
-                    valid_total += int(inside.sum())
-                at = self._add(*at, c.step_x_row, c.step_x_bank)
-            row_start = self._add(*row_start, c.step_y_row, c.step_y_bank)
-        count = self.out.counts
-        count["multiply"] += valid_total * c.neurons
-        count["lane_gated"] += c.cols * c.rows * c.lines * p.neurons * n - valid_total * c.neurons
-        count[("nbin", "nbout")[c.source] + "_read"] += valid_total
-        return found
+    def _load_bias(self, c: Compute) -> None:
+        if not self.sb_known[c.bias_row, c.bias_bank, : c.neurons].all():
+            raise BadInput(f"biases at SB row {c.bias_row}, bank {c.bias_bank} are read but were never written")
+        words = self.sb[c.bias_row, c.bias_bank, : c.neurons]
+        self.bias[: c.groups * c.neurons] = np.tile(words, c.groups)
+        self.out.counts["sb_read"] += self.p.synapses
+
+    def _weights(self, c: Compute, used: NDArray[np.bool_]) -> Ints:
+        """Weights [lines, groups, channels, synapses], 0 where a line has no lane."""
+        rows, neurons = slice(c.sb_row, c.sb_row + c.lines), c.groups * c.neurons
+        if not (self.sb_known[rows, :neurons] | ~used[:, None, :]).all():
+            raise BadInput(f"weights at SB rows {c.sb_row} to {c.sb_row + c.lines - 1} are read but were never written")
+        return (self.sb[rows, :neurons] * used[:, None, :]).reshape(c.lines, c.groups, c.neurons, -1)
 
     def _finish(self, c: Compute) -> None:
-        p, count = self.p, self.out.counts
-        fmt = p.fmt
-        pixels = c.cols * c.rows
-        count["activation"] += pixels * c.neurons
-        results = []
-        for sums in self.sums:
-            if c.scores:
-                count["score_vector"] += 1
-                self.out.scores[-1].extend(int(value) for value in sums)
-            words = [fmt.narrow(int(value)) for value in sums]
-            results.append([max(word, 0) for word in words] if c.relu else words)
-        emitted = results if c.pool == Pool.NONE else self._pooled(c, results)
-        row_start = at = (c.to_row, c.to_bank)
-        for number, vector in enumerate(emitted):
-            place = at
-            for word in vector:
-                self.buffers[c.target][place] = word
-                self.buffer_known[c.target][place] = True
-                self.out.words.append(word)
-                place = self._add(*place, c.to_n_row, c.to_n_bank)
-            if number % c.to_cols == c.to_cols - 1:
-                row_start = self._add(*row_start, c.to_y_row, c.to_y_bank)
-                at = row_start
-            else:
-                at = self._add(*at, c.to_x_row, c.to_x_bank)
-        count["output"] += len(emitted) * c.neurons
-        count[("nbin", "nbout")[c.target] + "_write"] += len(emitted) * c.neurons
+        count, fmt = self.out.counts, self.p.fmt
+        wide = np.array(self.sums)
         self.sums = []
+        count["activation"] += wide.size
+        if c.scores:
+            count["score_vector"] += c.rows * -(-c.cols // c.groups)
+            self.out.scores[-1].extend(wide.reshape(-1).tolist())
+        results = ((wide + fmt.half) >> fmt.frac).clip(0 if c.relu else fmt.low, fmt.high)
+        if c.pool != Pool.NONE:
+            results = self.pooling.take(c, results.reshape(c.rows, c.cols, c.neurons), count).reshape(-1, c.neurons)
+        if not results.size:
+            return
+        places, words = self._emitted(c, results)
+        places = self._places(c.target, places)
+        self.buffers[c.target].reshape(-1)[places] = words
+        self.buffer_known[c.target].reshape(-1)[places] = True
+        self.out.words.extend(words.tolist())
+        count["output"] += len(words)
+        count[f"{_NAMES[c.target]}_write"] += len(words)
 
-    def _pooled(self, c: Compute, results: list[list[int]]) -> list[list[int]]:
-        """Windows that end within this compute; open ones stay for the next compute of the block."""
-        p = self.p
-        if c.out_y == 0:
-            self.windows: dict[tuple[int, int], list[list[int]]] = {}
-        found = []
-        for number, vector in enumerate(results):
-            y, x = c.out_y + number // c.cols, number % c.cols
-            for oy in range(max(0, -(-(y - c.pool_size + 1) // c.pool_stride)), min(y // c.pool_stride + 1, c.pool_h)):
-                end_y = min(oy * c.pool_stride + c.pool_size, c.out_h) - 1
-                for ox in range(
-                    max(0, -(-(x - c.pool_size + 1) // c.pool_stride)), min(x // c.pool_stride + 1, c.pool_w)
-                ):
-                    end_x = min(ox * c.pool_stride + c.pool_size, c.out_w) - 1
-                    held = self.windows.setdefault((oy, ox), [])
-                    held.append(vector)
-                    self.out.counts["pool_update"] += c.neurons
-                    if len(self.windows) > p.pool_entries:
-                        raise BadInput(f"{len(self.windows)} pooling windows are open, but there are {p.pool_entries}")
-                    if (y, x) == (end_y, end_x):
-                        del self.windows[oy, ox]
-                        clipped_x = end_x != ox * c.pool_stride + c.pool_size - 1
-                        clipped_y = end_y != oy * c.pool_stride + c.pool_size - 1
-                        scale = c.reciprocal[clipped_x + 2 * clipped_y]
-                        found.append([self._pool_word(c.pool, column, scale) for column in zip(*held, strict=True)])
-        return found
+    def _emitted(self, c: Compute, results: Ints) -> tuple[Ints, Ints]:
+        """Places and words of results [pixels, channels] in the order in which they leave: row, cell, channel, word."""
+        size = self.p.cell_words
+        start = self._cell(c.to_row, c.to_bank) * size + c.to_sub
+        if c.vector:
+            if len(results) != 1:
+                raise BadInput(f"a vector wants one pixel, not {len(results)}: {c}")
+            return start + np.arange(c.neurons), results[0]
+        pixel, channel = np.indices(results.shape).reshape(2, -1)
+        y, x = np.divmod(pixel, c.to_cols)
+        order = np.lexsort((x, channel, (c.to_sub + x) // size, y))
+        to_y, to_n = self._cell(c.to_y_row, c.to_y_bank) * size, self._cell(c.to_n_row, c.to_n_bank) * size
+        return (start + x + y * to_y + channel * to_n)[order], results.reshape(-1)[order]
 
-    def _pool_word(self, kind: Pool, words: tuple[int, ...], scale: int) -> int:
-        if kind == Pool.MAX:
-            return max(words)
-        return self.p.fmt.saturate((sum(words) * scale + (1 << (RECIPROCAL_BITS - 1))) >> RECIPROCAL_BITS)
+
+_NAMES = ("nbin", "nbout")
+
+
+def _products(operands: Ints, weights: Ints) -> Ints:
+    """Sums over lines and lanes: [steps, lines, groups, synapses] x [lines, groups, channels, synapses] gives
+    [steps, groups, channels]."""
+    steps, _, groups, _ = operands.shape
+    parts = []
+    for j in range(groups):
+        line = operands[:, :, j].reshape(steps, -1)
+        parts.append(line @ weights[:, j].transpose(0, 2, 1).reshape(line.shape[1], -1))
+    return np.stack(parts, axis=1)

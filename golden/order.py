@@ -3,23 +3,30 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from golden.mapping.ops import Emit
+from hw.params import TileParams
 
 
-def captured(maps: Sequence[Tensor], emits: Sequence[Emit]) -> NDArray[np.int64]:
+def captured(maps: Sequence[Tensor], emits: Sequence[Emit], params: TileParams) -> NDArray[np.int64]:
     """Output words [images, words] of one increment's run, in order of emission.
 
     maps: the integer layers' output maps (golden.integer.forward), each [images, channels, height, width]; emits: what
-    the increment's finishing computes give (Mapped.emits). A compute emits its pixels in raster order, each with its
-    neurons in order. An escalated run gives the increments' words one after the other.
+    the increment's finishing computes give (Mapped.emits). A compute emits its rows one after the other, of each the
+    cells from left to right, of each cell its channels in order, of each channel the cell's words; of a vector its
+    channels in order. An escalated run gives the increments' words one after the other.
     """
     parts = []
     for emit in emits:
         words = maps[emit.layer][
             :, emit.channel : emit.channel + emit.channels, emit.row : emit.row_end, emit.col : emit.col_end
         ]
-        parts.append(words.permute(0, 2, 3, 1).reshape(len(words), -1).numpy())
+        cols = emit.col_end - emit.col
+        first = 0 if emit.vector else -emit.sub
+        cells = [(max(at, 0), at + params.cell_words) for at in range(first, cols, params.cell_words)]
+        rows = [words[..., at:end].permute(0, 2, 1, 3).flatten(2) for at, end in cells]
+        parts.append(torch.cat(rows, dim=2).flatten(1).numpy())
     return np.concatenate(parts, axis=1)

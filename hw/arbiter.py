@@ -1,21 +1,27 @@
 """Arbiters: who may use a neuron buffer's single port, and who may use the DRAM port."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.buffers import NeuronBuffer
 from hw.isa import Isa
-from hw.signatures import dram_port, line_layout, pair_layout
+from hw.signatures import beat_layout, cell_layout, dram_port, pair_layout, rotate
 
 
 class BufferPort(Component):
-    """In front of one neuron buffer. Each requester has ``<name>`` : In(1) and ``<name>_granted`` : Out(1).
+    """In front of one neuron buffer: requests that touch no bank in common are served in the same cycle.
 
-    Order: ``load`` (DMA writes a line), ``store`` (DMA reads a line), ``output`` (a result word), ``gather`` (compute).
-    DMA may pass compute because a beat waits for nobody; it takes one cycle a line.
-    Members besides: at_load, at_store, at_output : In(pair), lanes_load, lanes_store, lanes_gather : In(synapses),
-    line, word : In, origin : In(pair) and row_<e> : In, the gather's. Combinational; drives ``buffer``.
+    Each requester has ``<name>`` : In(1) and ``<name>_granted`` : Out(1). It touches the banks of the cells in which
+    its mask has a bit, and is granted when nothing granted before it in this order touches one of them: an urgent load,
+    ``gather``, ``output``, ``load``, ``store``. A load is urgent in the cycle after it was refused.
+    Members besides:
+    gather_banks : In(banks), gather_row_<b> : In, a row for each bank: the compute engine's read.
+    output_at : In(pair), output_mask : In(cell_words), output_cell : In(cell): a result cell.
+    load_at, load_mask, load_words : In, a beat of words to cells load_at and on: the DMA engine writes.
+    store_at, store_mask : In, likewise; store_words : Out(beat): it reads; cells outside the mask are no one's words.
+    hold : In(1), the words that gathers have read are still needed: no store is granted.
+    Timing: grants are combinational; store_words are those of the grant in the cycle before. Drives ``buffer``.
     """
 
     def __init__(self, isa: Isa, buffer: NeuronBuffer) -> None:
@@ -23,50 +29,90 @@ class BufferPort(Component):
         self._buffer = buffer
         p = isa.params
         pair = pair_layout(isa)
-        names = ("load", "store", "output", "gather")
+        names = ("gather", "output", "load", "store")
         super().__init__(
             {
                 **{name: In(1) for name in names},
                 **{f"{name}_granted": Out(1) for name in names},
-                "at_load": In(pair),
-                "at_store": In(pair),
-                "at_output": In(pair),
-                "origin": In(pair),
-                "lanes_load": In(p.synapses),
-                "lanes_store": In(p.synapses),
-                "lanes_gather": In(p.synapses),
-                "line": In(line_layout(p)),
-                "word": In(p.fmt.width),
-                **{f"row_{e}": In(isa.row_bits) for e in range(p.synapses)},
+                "gather_banks": In(p.banks),
+                **{f"gather_row_{b}": In(isa.row_bits) for b in range(p.banks)},
+                "output_at": In(pair),
+                "output_mask": In(p.cell_words),
+                "output_cell": In(cell_layout(p)),
+                "load_at": In(pair),
+                "load_mask": In(p.beat_words),
+                "load_words": In(beat_layout(p)),
+                "store_at": In(pair),
+                "store_mask": In(p.beat_words),
+                "store_words": Out(beat_layout(p)),
+                "hold": In(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        b, n = self._buffer, self._isa.params.synapses
+        p, buffer = self._isa.params, self._buffer
+        load_cell, load_banks = self._beat_banks(m, "load", self.load_at.bank, self.load_mask)
+        _, store_banks = self._beat_banks(m, "store", self.store_at.bank, self.store_mask)
+        output_banks = Signal(p.banks)
+        with m.If(self.output_mask != 0):
+            m.d.comb += output_banks.eq(1 << self.output_at.bank)
+
+        # who is served, and the banks that each one takes
+        urgent = Signal()
+        m.d.sync += urgent.eq(self.load & ~self.load_granted)
+        first = load_banks & (self.load & urgent).replicate(p.banks)
+        gathered, put, loaded, stored = (Signal(p.banks, name=name) for name in ("gathered", "put", "loaded", "stored"))
         m.d.comb += [
-            self.load_granted.eq(self.load),
-            self.store_granted.eq(self.store & ~self.load),
-            self.output_granted.eq(self.output & ~self.load & ~self.store),
-            self.gather_granted.eq(self.gather & ~self.load & ~self.store & ~self.output),
-            b.write_line.eq(self.load_granted),
-            b.read.eq(self.store_granted | self.gather_granted),
-            b.write_word.eq(self.output_granted),
-            b.word_at.eq(self.at_output),
-            b.word.eq(self.word),
-            b.line.eq(self.line),
+            self.gather_granted.eq(self.gather & ~(self.gather_banks & first).any()),
+            self.output_granted.eq(self.output & ~(output_banks & (first | gathered)).any()),
+            self.load_granted.eq(self.load & (urgent | ~(load_banks & (gathered | put)).any())),
+            self.store_granted.eq(self.store & ~self.hold & ~(store_banks & (gathered | put | loaded)).any()),
+            gathered.eq(Mux(self.gather_granted, self.gather_banks, 0)),
+            put.eq(Mux(self.output_granted, output_banks, 0)),
+            loaded.eq(Mux(self.load_granted, load_banks, 0)),
+            stored.eq(Mux(self.store_granted, store_banks, 0)),
+            buffer.read.eq(gathered | stored),
         ]
-        dma = self.load | self.store
-        at = Signal(pair_layout(self._isa))
-        m.d.comb += [
-            at.eq(Mux(self.load, self.at_load, self.at_store)),
-            b.lanes.eq(Mux(self.load, self.lanes_load, Mux(self.store, self.lanes_store, self.lanes_gather))),
-            b.bank.eq(Mux(dma, at.bank, self.origin.bank)),
-        ]
-        for e in range(n):
-            wraps = at.bank >= n - e if e else 0
-            m.d.comb += getattr(b, f"row_{e}").eq(Mux(dma, at.row + wraps, getattr(self, f"row_{e}")))
+
+        size = p.cell_words
+        cells = Array(self.load_words.as_value().word_select(i, size * p.fmt.width) for i in range(p.beat_cells))
+        masks = Array(self.load_mask.word_select(i, size) for i in range(p.beat_cells))
+        for b in range(p.banks):
+            row, write, cell = (getattr(buffer, f"{name}_{b}") for name in ("row", "write", "cell"))
+            m.d.comb += [row.eq(getattr(self, f"gather_row_{b}")), cell.eq(self.output_cell)]
+            with m.If(loaded[b]):
+                m.d.comb += [
+                    row.eq(self.load_at.row + (b < self.load_at.bank)),
+                    write.eq(masks[load_cell[b]]),
+                    cell.eq(cells[load_cell[b]]),
+                ]
+            with m.Elif(put[b]):
+                m.d.comb += [row.eq(self.output_at.row), write.eq(self.output_mask)]
+            with m.Elif(stored[b]):
+                m.d.comb += row.eq(self.store_at.row + (b < self.store_at.bank))
+
+        turned = Signal(self._isa.bank_bits)  # the first bank of the store whose words are out
+        with m.If(self.store_granted):
+            m.d.sync += turned.eq(self.store_at.bank)
+        data = [buffer.data.as_value().word_select(b, size * p.fmt.width) for b in range(p.banks)]
+        m.d.comb += self.store_words.eq(Cat(*rotate(data, turned, left=True)[: p.beat_cells]))
         return m
+
+    def _beat_banks(self, m: Module, name: str, bank: Value, mask: Value) -> tuple[list[Value], Value]:
+        """The cell of the beat that each bank would serve, and the banks that a beat from ``bank`` on touches."""
+        p = self._isa.params
+        used = Signal(p.beat_cells, name=f"{name}_used")
+        m.d.comb += used.eq(Cat(mask.word_select(i, p.cell_words).any() for i in range(p.beat_cells)))
+        cells, touched = [], []
+        for b in range(p.banks):
+            cell = Signal(range(p.banks), name=f"{name}_cell_{b}")
+            m.d.comb += cell.eq(Mux(bank > b, p.banks + b - bank, b - bank))
+            cells.append(cell)
+            touched.append(used.bit_select(cell, 1))  # 0 beyond the beat
+        banks = Signal(p.banks, name=f"{name}_banks")
+        m.d.comb += banks.eq(Cat(*touched))
+        return cells, banks
 
 
 class DramArbiter(Component):

@@ -1,23 +1,20 @@
 """On-chip buffers over ``lib.memory``: NBin and NBout (neurons), SB (synapses). One access per bank and cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.isa import Isa
-from hw.signatures import line_layout, pair_layout, rotate
+from hw.signatures import cell_layout, line_layout, row_layout
 
 
 class NeuronBuffer(Component):
-    """NBin or NBout: ``synapses`` banks, one word wide, ``rows`` deep, each single-ported.
+    """NBin or NBout: ``banks`` single-ported memories, a cell of ``cell_words`` words wide, ``rows`` deep.
 
-    Lane e of an access that starts at bank b touches bank (b + e) % synapses, so the lanes of an access never meet.
-
-    Members, one access a cycle (the arbiter in front sees to it):
-    read : In(1), lanes : In(synapses), bank : In, row_<e> : In, lane e reads row_<e>; data : Out(line), by lane.
-    write_line : In(1), lanes, bank, row_<e> likewise, line : In(line).
-    write_word : In(1), word_at : In(pair), word : In.
-    Timing: read latency 1; data holds until the next read. A bank outside the access keeps its word and its output.
+    Members: read : In(banks), banks that are read. write_<b> : In(cell_words), words of bank b that are written;
+    a bank has one access a cycle (the arbiter in front sees to it). row_<b> : In, cell_<b> : In(cell).
+    data : Out(row), word ``bank * cell_words + sub``.
+    Timing: read latency 1; a bank's words hold until its own next read, a write does not change them.
     """
 
     latency = 1
@@ -26,47 +23,35 @@ class NeuronBuffer(Component):
         self._isa = isa
         self._rows = rows
         p = isa.params
+        banks = range(p.banks)
         super().__init__(
             {
-                "read": In(1),
-                "write_line": In(1),
-                "write_word": In(1),
-                "lanes": In(p.synapses),
-                "bank": In(isa.bank_bits),
-                "line": In(line_layout(p)),
-                "word_at": In(pair_layout(isa)),
-                "word": In(p.fmt.width),
-                "data": Out(line_layout(p)),
-                **{f"row_{e}": In(isa.row_bits) for e in range(p.synapses)},
+                "read": In(p.banks),
+                "data": Out(row_layout(p)),
+                **{f"write_{b}": In(p.cell_words) for b in banks},
+                **{f"row_{b}": In(isa.row_bits) for b in banks},
+                **{f"cell_{b}": In(cell_layout(p)) for b in banks},
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        isa, n = self._isa, self._isa.params.synapses
-        lane_rows = [getattr(self, f"row_{e}") for e in range(n)]
-        rows = rotate(lane_rows, self.bank, left=False)
-        lanes = rotate([self.lanes[e] for e in range(n)], self.bank, left=False)
-        words = rotate([self.line[e] for e in range(n)], self.bank, left=False)
-        turned = Signal(isa.bank_bits)  # the bank of the read whose data is out
-        with m.If(self.read):
-            m.d.sync += turned.eq(self.bank)
-        banks = []
-        for b in range(n):
-            memory = Memory(shape=isa.params.fmt.width, depth=self._rows, init=[])
+        p = self._isa.params
+        words = []
+        for b in range(p.banks):
+            memory = Memory(shape=cell_layout(p), depth=self._rows, init=[])
             m.submodules[f"bank_{b}"] = memory
-            read, write = memory.read_port(), memory.write_port()
-            here = Signal(name=f"word_here_{b}")
+            read, write = memory.read_port(), memory.write_port(granularity=1)
+            row = getattr(self, f"row_{b}")
             m.d.comb += [
-                here.eq(self.write_word & (self.word_at.bank == b)),
-                read.addr.eq(rows[b]),
-                read.en.eq(self.read & lanes[b]),
-                write.addr.eq(Mux(self.write_word, self.word_at.row, rows[b])),
-                write.data.eq(Mux(self.write_word, self.word, words[b])),
-                write.en.eq(here | (self.write_line & lanes[b])),
+                read.addr.eq(row),
+                read.en.eq(self.read[b]),
+                write.addr.eq(row),
+                write.data.eq(getattr(self, f"cell_{b}")),
+                write.en.eq(getattr(self, f"write_{b}")),
             ]
-            banks.append(read.data)
-        m.d.comb += self.data.eq(Cat(*rotate(banks, turned, left=True)))
+            words.append(read.data.as_value())
+        m.d.comb += self.data.eq(Cat(*words))
         return m
 
 

@@ -1,28 +1,36 @@
-"""The compute engine: takes windows and computes in order and issues one line of one pixel per cycle.
+"""The compute engine: takes windows and computes in order and issues one line of one step per cycle.
 
 Issue is stage 0 of the pipeline; a ``Step`` travels behind it: stage 1 reads SB while the neuron buffer's words arrive,
 2 multiplies, 3 adds, 4 accumulates. Nothing stalls behind issue.
 """
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.cursor import Cursor
 from hw.instructions import LINES_BITS
-from hw.isa import MAP_BITS, Isa, Opcode
+from hw.isa import Isa, Opcode
 from hw.params import bits_for
-from hw.signatures import PairAdder, below, instruction_layout, pair_layout
-from hw.window import WindowLanes
+from hw.signatures import below, instruction_layout
+from hw.window import WindowLanes, lanes_layout, places_layout
 
 
 def step_layout(isa: Isa) -> data.StructLayout:
-    """What travels down the pipeline with an issued line."""
+    """What travels down the pipeline with an issued line of a step.
+
+    lanes, start, place: where each lane of each pixel finds its word, see WindowLanes. neurons: of one group; pixels:
+    of this step; active: neurons that compute. index: accumulator. first, complete: it takes its first, its last sum.
+    """
     p = isa.params
     return data.StructLayout(
         {
-            "lanes": p.synapses,
+            "lanes": lanes_layout(p),
+            "start": range(p.row_words),
+            "place": places_layout(p),
             "active": p.neurons,
             "neurons": bits_for(p.neurons + 1),
+            "pixels": bits_for(p.groups + 1),
             "index": bits_for(p.accumulators),
             "first": 1,
             "complete": 1,
@@ -31,10 +39,17 @@ def step_layout(isa: Isa) -> data.StructLayout:
 
 
 def fetch_layout(isa: Isa) -> data.StructLayout:
-    """What stage 1 reads from SB."""
+    """What stage 1 reads from SB: the weights of ``neurons_mask``, or the bias line in ``bank``."""
     p = isa.params
     return data.StructLayout(
-        {"weights": 1, "bias": 1, "row": isa.sb_row_bits, "bank": isa.neuron_bits, "lanes": p.synapses}
+        {
+            "weights": 1,
+            "bias": 1,
+            "row": isa.sb_row_bits,
+            "bank": isa.neuron_bits,
+            "lanes": p.synapses,
+            "neurons_mask": p.neurons,
+        }
     )
 
 
@@ -60,12 +75,16 @@ class ComputeEngine(Component):
     """Members: head_valid, head_is_window, head_window, head_compute : In; head_ready : Out, the compute queue.
     dma_done, read_done, written : the sync counters; read_done is driven here.
     post_ready : In(1), post-processing can take another Compute; post_push : Out(1), it shall take head_compute.
-    read, source, origin, row_<e>, lanes : Out, the gather from a neuron buffer; port_free : In(1), it may happen.
+    read, source, banks, row_<b> : Out, the gather from a neuron buffer; port_free : In(1), it may happen.
+    hold : Out(1), the words that source has read are still needed.
     fetch : Out(fetch_layout) at stage 0, valid with ``issue`` (weights) or alone (bias).
     issue : Out(1), step : Out(step_layout). drained : In(1), one accumulator is free again.
     cycle : Out(Cycle).
 
-    Timing: one cycle to take a window or a compute, one for a bias line, then one line of one pixel per cycle.
+    Timing: one cycle to take a window or a compute, one for a bias line, then one line of one step per cycle. A
+    window, and a compute without a bias line that may start, is taken with the last issue of the compute before it. A
+    step whose cells are held already (see Cursor) reads nothing and does not wait for the port. In the first line of
+    ``first`` computes every step takes an accumulator, and waits until one is free.
     """
 
     def __init__(self, isa: Isa) -> None:
@@ -87,15 +106,15 @@ class ComputeEngine(Component):
                 "post_push": Out(1),
                 "read": Out(1),
                 "source": Out(1),
-                "origin": Out(pair_layout(isa)),
-                "lanes": Out(p.synapses),
+                "banks": Out(p.banks),
                 "port_free": In(1),
+                "hold": Out(1),
                 "fetch": Out(fetch_layout(isa)),
                 "issue": Out(1),
                 "step": Out(step_layout(isa)),
                 "drained": In(1),
                 "cycle": Out(Cycle),
-                **{f"row_{e}": Out(isa.row_bits) for e in range(p.synapses)},
+                **{f"row_{b}": Out(isa.row_bits) for b in range(p.banks)},
             }
         )
 
@@ -103,153 +122,107 @@ class ComputeEngine(Component):
         m = Module()
         isa, p = self._isa, self._isa.params
         m.submodules.window = window = WindowLanes(isa)
-        pairs = PairAdder(m, isa)
-        c = Signal(instruction_layout(isa, Opcode.COMPUTE))
+        m.submodules.cursor = cursor = Cursor(isa)
+        c, head = Signal(instruction_layout(isa, Opcode.COMPUTE)), self.head_compute
         state = Signal(State)
-
-        # where the tile starts, and the current pixel: position, buffer word, the word its row starts with
-        cursor = data.StructLayout(
-            {
-                "x": signed(MAP_BITS),
-                "y": signed(MAP_BITS),
-                "col": MAP_BITS,
-                "at": pair_layout(isa),
-                "row_at": pair_layout(isa),
-                "left": 2 * MAP_BITS,
-            }
-        )
-        now, tile_start, following = Signal(cursor), Signal(cursor), Signal(cursor)
         line, sb_row = Signal(LINES_BITS), Signal(isa.sb_row_bits)
-        pixel = Signal(range(p.accumulators))
-        tile_pixels = Signal(range(p.accumulators + 1))
-        base = Signal(range(p.accumulators))  # the tile's first accumulator
-        index = Signal(range(2 * p.accumulators))
+        step = Signal(range(p.accumulators))  # of the tile
+        base, index = Signal(range(p.accumulators)), Signal(range(p.accumulators))  # accumulators: tile's first, step's
+        next_index = Signal(range(p.accumulators))
         used = Signal(range(p.accumulators + 1))
-
-        next_x = pairs.add(now.at, c.step_x_row, c.step_x_bank)
-        next_y = pairs.add(now.row_at, c.step_y_row, c.step_y_bank)
-        with m.If(now.col == c.cols - 1):
-            m.d.comb += [
-                following.x.eq(c.x0),
-                following.y.eq(now.y + c.stride),
-                following.col.eq(0),
-                following.at.eq(next_y),
-                following.row_at.eq(next_y),
-            ]
-        with m.Else():
-            m.d.comb += [
-                following.x.eq(now.x + c.stride),
-                following.y.eq(now.y),
-                following.col.eq(now.col + 1),
-                following.at.eq(next_x),
-                following.row_at.eq(now.row_at),
-            ]
-        m.d.comb += following.left.eq(now.left - 1)
-
-        last_line, tile_done, lanes_left = Signal(), Signal(), Signal(range(p.synapses + 1))
+        last_line, tile_done, ends, lanes_left = Signal(), Signal(), Signal(), Signal(range(p.synapses + 1))
         m.d.comb += [
-            tile_pixels.eq(Mux(tile_start.left < c.tile, tile_start.left, c.tile)),
             last_line.eq(line == c.lines - 1),
-            tile_done.eq(pixel == tile_pixels - 1),
-            lanes_left.eq(Mux(last_line, c.last_lanes, p.synapses)),
-            index.eq(base + pixel),
+            tile_done.eq((step == c.tile - 1) | cursor.last),
+            ends.eq(self.issue & last_line & cursor.last),
+            lanes_left.eq(Mux(last_line, c.last_lanes, window.taps)),
+            next_index.eq(Mux(index == p.accumulators - 1, 0, index + 1)),
             window.window.eq(self.head_window),
-            window.origin.eq(now.at),
-            window.x.eq(now.x),
-            window.y.eq(now.y),
-            window.in_w.eq(c.in_w),
-            window.in_h.eq(c.in_h),
+            window.at.eq(cursor.place),
+            window.pixels.eq(cursor.pixels),
             window.lanes_left.eq(lanes_left),
+            *(
+                getattr(window, name).eq(getattr(c, name))
+                for name in ("in_w", "in_h", "columns", "ring_rows", "ring_back")
+            ),
             self.source.eq(c.source),
-            self.origin.eq(now.at),
-            self.lanes.eq(window.inside),
+            self.banks.eq(window.banks),
+            *(getattr(self, f"row_{b}").eq(getattr(window, f"row_{b}")) for b in range(p.banks)),
             self.fetch.row.eq(Mux(state == State.BIAS, c.bias_row, sb_row)),
             self.fetch.bank.eq(c.bias_bank),
             self.fetch.lanes.eq(Mux(state == State.BIAS, (1 << p.synapses) - 1, below(lanes_left, p.synapses))),
-            self.step.lanes.eq(window.inside),
-            self.step.active.eq(below(c.neurons, p.neurons)),
+            self.fetch.neurons_mask.eq(below(c.neurons * c.groups, p.neurons)),
+            self.step.lanes.eq(window.lanes),
+            self.step.start.eq(window.start),
+            self.step.place.eq(window.place),
+            self.step.active.eq(below(c.neurons * cursor.pixels, p.neurons)),
             self.step.neurons.eq(c.neurons),
-            self.step.index.eq(Mux(index >= p.accumulators, index - p.accumulators, index)),
+            self.step.pixels.eq(cursor.pixels),
+            self.step.index.eq(index),
             self.step.first.eq(c.first & (line == 0)),
             self.step.complete.eq(c.finish & last_line),
+            cursor.config.eq(c),
+            cursor.head.eq(head),
         ]
-        for e in range(p.synapses):
-            m.d.comb += getattr(self, f"row_{e}").eq(getattr(window, f"row_{e}"))
 
-        head = self.head_compute
-        start = Signal()
         allocate, room = Signal(), Signal()
+        ordered, may_start, start = Signal(), Signal(), Signal()
         m.d.comb += [
-            allocate.eq(c.first & (line == 0) & (pixel == 0)),
-            room.eq(~allocate | (used + tile_pixels <= p.accumulators)),
+            allocate.eq(self.step.first),
+            room.eq(~allocate | (used != p.accumulators)),
+            ordered.eq((self.read_done >= head.wait_read) & (self.written >= head.wait_written)),
+            may_start.eq(self.head_valid & ~self.head_is_window & (self.dma_done >= head.wait_dma) & ordered),
             self.cycle.eq(Cycle.IDLE),
         ]
         with m.Switch(state):
             with m.Case(State.TAKE):
                 with m.If(self.head_valid & self.head_is_window):
                     m.d.comb += [window.set.eq(1), self.cycle.eq(Cycle.SETUP)]
-                with m.Elif(self.head_valid & (self.dma_done < head.wait_dma)):
-                    m.d.comb += self.cycle.eq(Cycle.STALL_DATA)
-                with m.Elif(self.head_valid & ((self.read_done < head.wait_read) | (self.written < head.wait_written))):
-                    m.d.comb += self.cycle.eq(Cycle.STALL_ORDER)
-                with m.Elif(self.head_valid & ~self.post_ready):
+                with m.Elif(may_start & self.post_ready):
+                    m.d.comb += [start.eq(1), self.cycle.eq(Cycle.SETUP)]
+                with m.Elif(may_start):
                     m.d.comb += self.cycle.eq(Cycle.STALL_ACCUMULATOR)
                 with m.Elif(self.head_valid):
-                    m.d.comb += [start.eq(1), self.cycle.eq(Cycle.SETUP)]
+                    m.d.comb += self.cycle.eq(Mux(self.dma_done < head.wait_dma, Cycle.STALL_DATA, Cycle.STALL_ORDER))
             with m.Case(State.BIAS):
                 m.d.comb += [self.fetch.bias.eq(1), self.cycle.eq(Cycle.SETUP)]
                 m.d.sync += state.eq(State.RUN)
             with m.Case(State.RUN):
                 with m.If(~room):
                     m.d.comb += self.cycle.eq(Cycle.STALL_ACCUMULATOR)
-                with m.Elif(~self.port_free):
+                with m.Elif(cursor.fresh & ~self.port_free):
                     m.d.comb += self.cycle.eq(Cycle.STALL_PORT)
                 with m.Else():
                     m.d.comb += [self.issue.eq(1), self.cycle.eq(Cycle.COMPUTE)]
+                    m.d.comb += start.eq(ends & may_start & self.post_ready & ~head.load_bias)
+                    m.d.comb += window.set.eq(ends & self.head_valid & self.head_is_window)
         m.d.comb += [
-            self.read.eq((state == State.RUN) & room),
-            self.fetch.weights.eq(self.issue & (pixel == 0)),
+            self.read.eq((state == State.RUN) & room & cursor.fresh),
+            self.hold.eq(state == State.RUN),
+            self.fetch.weights.eq(self.issue & (step == 0)),
             self.head_ready.eq(start | window.set),
             self.post_push.eq(start),
+            cursor.start.eq(start),
+            cursor.advance.eq(self.issue),
+            cursor.rewind.eq(tile_done & ~last_line),
+            cursor.mark.eq(tile_done & last_line),
+            window.step.eq(self.issue & tile_done),
+            window.rewind.eq(self.issue & tile_done & last_line),
         ]
 
-        with m.If(start):
-            m.d.sync += [
-                c.eq(head),
-                state.eq(Mux(head.load_bias, State.BIAS, State.RUN)),
-                line.eq(0),
-                pixel.eq(0),
-                sb_row.eq(head.sb_row),
-            ]
-            for place in (now, tile_start):
-                m.d.sync += [
-                    place.x.eq(head.x0),
-                    place.y.eq(head.y0),
-                    place.col.eq(0),
-                    place.left.eq(head.cols * head.rows),
-                ]
-                for pair in (place.at, place.row_at):
-                    m.d.sync += [pair.row.eq(head.row), pair.bank.eq(head.bank)]
-
-        taken = Signal(range(p.accumulators + 1))
-        m.d.comb += taken.eq(Mux(self.issue & allocate, tile_pixels, 0))
-        m.d.sync += used.eq(used + taken - self.drained)
-        new_base = Signal(range(2 * p.accumulators))
-        m.d.comb += new_base.eq(base + tile_pixels)
+        m.d.sync += used.eq(used + (self.issue & allocate) - self.drained)
         with m.If(self.issue):
-            m.d.sync += [now.eq(following), pixel.eq(pixel + 1)]
+            m.d.sync += [step.eq(step + 1), index.eq(next_index)]
             with m.If(tile_done):
-                m.d.sync += [pixel.eq(0), line.eq(line + 1), sb_row.eq(sb_row + 1)]
-                m.d.comb += window.step.eq(1)
-                with m.If(~last_line):
-                    m.d.sync += now.eq(tile_start)
-                with m.Else():
-                    m.d.comb += window.rewind.eq(1)
-                    m.d.sync += [line.eq(0), sb_row.eq(c.sb_row), tile_start.eq(following)]
-                    with m.If(c.finish):
-                        m.d.sync += base.eq(Mux(new_base >= p.accumulators, new_base - p.accumulators, new_base))
-                    with m.If(following.left == 0):
-                        m.d.sync += [state.eq(State.TAKE), self.read_done.eq(self.read_done + 1)]
+                m.d.sync += [step.eq(0), index.eq(base), line.eq(line + 1), sb_row.eq(sb_row + 1)]
+                with m.If(last_line):
+                    m.d.sync += [line.eq(0), sb_row.eq(c.sb_row)]
+                    with m.If(c.finish):  # else the next compute goes on from these sums
+                        m.d.sync += [base.eq(next_index), index.eq(next_index)]
+        with m.If(ends):
+            m.d.sync += [state.eq(State.TAKE), self.read_done.eq(self.read_done + 1)]
+        with m.If(start):
+            m.d.sync += [c.eq(head), sb_row.eq(head.sb_row), state.eq(Mux(head.load_bias, State.BIAS, State.RUN))]
         with m.If(self.clear):
             m.d.sync += self.read_done.eq(0)
         return m

@@ -21,18 +21,18 @@ class Event:
 
 WORK: tuple[Event, ...] = (
     Event("instructions", "instruction", "instructions taken from a fetched segment and executed"),
-    Event("compute_cycles", "cycle", "cycles in which the NFU takes one line of one pixel"),
-    Event("multiply", "product", "active lane-cycles of NFU-1"),
+    Event("compute_cycles", "cycle", "cycles in which the NFU takes one line of one step"),
+    Event("multiply", "product", "active lane-cycles of NFU-1, over all pixels of a step"),
     Event("lane_gated", "lane-cycle", "lane-cycles of NFU-1 held still while the NFU computes"),
-    Event("accumulate", "sum", "sums added to an accumulator"),
+    Event("accumulate", "sum", "sums added to an accumulator, one per channel and pixel of a step"),
     Event("activation", "word", "results of NFU-3"),
-    Event("pool_update", "word", "results taken into an open pooling window"),
-    Event("sb_read", "word", "weight and bias words read from SB"),
-    Event("sb_write", "word", "words written to SB by DMA"),
-    Event("nbin_read", "word", "words read from NBin"),
-    Event("nbin_write", "word", "words written to NBin"),
-    Event("nbout_read", "word", "words read from NBout"),
-    Event("nbout_write", "word", "words written to NBout"),
+    Event("pool_update", "word", "words taken into a pooling window, down its rows first, then across its columns"),
+    Event("sb_read", "word", "weight and bias words read from SB; every group reads its own weights"),
+    Event("sb_write", "word", "words written to SB by DMA; every group has its own weights"),
+    Event("nbin_read", "word", "words read from NBin: whole cells by the NFU, words by DMA"),
+    Event("nbin_write", "word", "words written to NBin, without the rest of their cells"),
+    Event("nbout_read", "word", "words read from NBout: whole cells by the NFU, words by DMA"),
+    Event("nbout_write", "word", "words written to NBout, without the rest of their cells"),
     Event("output", "word", "result words written by NFU-3 and pooling"),
     Event("dram_read", "beat", "DRAM bursts read, instructions included"),
     Event("dram_write", "beat", "DRAM bursts written"),
@@ -41,11 +41,13 @@ WORK: tuple[Event, ...] = (
 )
 
 CYCLE_KINDS: tuple[Event, ...] = (
-    Event("compute_busy", "cycle", "the NFU takes one line of one pixel"),
-    Event("setup", "cycle", "a window or compute instruction is taken, or a bias line is read"),
+    Event("compute_busy", "cycle", "the NFU takes one line of one step"),
+    Event(
+        "setup", "cycle", "a window or compute instruction is taken and nothing else is done, or a bias line is read"
+    ),
     Event("stall_data", "cycle", "next compute waits for a transfer"),
     Event("stall_order", "cycle", "next compute waits for an earlier compute's reads or results"),
-    Event("stall_port", "cycle", "a buffer's port is taken by DMA or by the output"),
+    Event("stall_port", "cycle", "a bank that the next step reads is taken by a load"),
     Event("stall_accumulator", "cycle", "no free accumulator or post-processing slot"),
     Event("idle", "cycle", "no compute instruction is there: fetch, transfers, decision, drain"),
 )

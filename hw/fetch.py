@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.isa import SYNC_BITS, Isa
 
-FETCH_AHEAD = 4
+FETCH_AHEAD = 8
 
 
 class Fetch(Component):

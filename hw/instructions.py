@@ -6,8 +6,10 @@ queue, in order. Three counters, cleared at the start of a segment, order the tw
 when ``dma_done >= wait_dma`` (transfers finished), ``read_done >= wait_read`` (computes that have read all their
 operands) and ``written >= wait_written`` (computes whose every result word is in its buffer).
 
-Neuron-buffer addresses are pairs (row, bank); word ``a`` of a buffer is row ``a // synapses``, bank ``a % synapses``.
-Pairs are added with a carry from bank to row; rows wrap at the width of the row field.
+A neuron buffer holds cells of ``cell_words`` words in ``banks`` banks. Its addresses are pairs (row, bank) of cells:
+cell ``a`` is row ``a // banks``, bank ``a % banks``; ``sub`` is a word's place in its cell. Neighbouring pixels of a
+map row lie in neighbouring words, and every map row starts with a cell of its own. Pairs are added with a carry from
+bank to row; rows wrap at the width of the row field.
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,8 @@ RECIPROCAL_BITS = 24
 MAX_INCREMENTS = 8
 SYNC_BITS = 16
 MAP_BITS = 10  # widths and heights of maps
-KERNEL_BITS = 4
+KERNEL_BITS = 5
+COLUMN_BITS = 3  # cells of a run
 POOL_BITS = 3
 LINES_BITS = 12  # weight lines of a compute
 CLASS_BITS = 8
@@ -76,11 +79,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Transfer(_Ordered):
-    """``runs`` runs of ``lines`` consecutive lines. A run starts at a beat boundary, ``run_beats`` after the last.
+    """``runs`` equal runs; run r starts ``r * run_beats`` beats after ``address``.
 
-    NBIN, NBOUT: run r starts at (row, bank) + r * (step_row, step_bank), its lines follow at steps of ``synapses``
-    words; of a run's last line only ``last_words`` words are moved. SB (loads only): run r goes to row ``row + r``,
-    its line n to the bank of neuron n; of every line of the last run only ``last_words`` words are written.
+    NBIN, NBOUT: a run is ``length`` beats of words; run r starts at cell (row, bank) + r * (step_row, step_bank), its
+    beats follow one behind the other; of a run's last beat only ``last_words`` words are moved.
+    SB (loads only): a run is ``length`` weight lines, packed as many as fit whole into beats; run r goes to row
+    ``row + r``. Line i goes to the banks of neurons i, i + length, ... of ``groups`` groups; of every line of the last
+    run only ``last_words`` words are written.
     """
 
     buffer: Buffer = Buffer.NBIN
@@ -88,12 +93,13 @@ class _Transfer(_Ordered):
     address: int = 0
     run_beats: int = 0
     runs: int = 1
-    lines: int = 1
+    length: int = 1
     last_words: int = 1
     row: int = 0
     bank: int = 0
     step_row: int = 0
     step_bank: int = 0
+    groups: int = 1
 
 
 @dataclass(frozen=True)
@@ -103,71 +109,104 @@ class Load(_Transfer):
 
 @dataclass(frozen=True)
 class Store(_Transfer):
-    """A line that is cut by ``last_words`` is padded with zeros, and the beat in which a run ends with zero lines."""
+    """A beat that is cut by ``last_words`` is filled up with zeros."""
 
     opcode = Opcode.STORE
 
 
+UNUSED = (1 << COLUMN_BITS) - 1  # slot_column of a slot that serves nothing
+
+
 @dataclass(frozen=True)
 class Window:
-    """Which word of the input map each synapse lane reads: element ``i = line * synapses + lane`` of the flattened
-    window, order (channel, ky, kx), lies at word offset ``off(i) = c*C + ky*P + kx`` from the window's origin.
+    """How a weight line's taps lie in the input map: ``taps`` consecutive elements of the flattened window, order
+    (channel, ky, kx), a line. A *run* is the part of a line that lies in one map row: one (channel, ky).
 
-    The map's pitches obey ``P = kernel_w`` and ``C = kernel_w * kernel_h`` modulo ``synapses``, so lane e of every
-    line sits ``e`` banks after the origin's bank: no two lanes meet in a bank. ``row_offset[e]`` is
-    ``(off(e) - e) / synapses``; from a line to the next it grows by ``delta[carry_x + 2 * carry_y]``, where kx grows by
-    ``step_x`` modulo kernel_w (carry_x), ky by ``step_y + carry_x`` modulo kernel_h (carry_y).
+    Word (c, y, x) of the map lies c * plane + y * pitch cells and x words after its start. The map's pitches obey
+    ``pitch = spacing`` and ``plane = spacing * kernel_h`` modulo ``banks``, so run r of any line starts ``r * spacing``
+    banks after its first one. All runs of a line together, ``Compute.columns`` cells each, meet in no bank.
+
+    Of the first line: ``kx[e]`` of lane e (lane e > 0 starts a run where kx is 0; so run(e) counts the zeros in
+    kx[1..e]); ``ky[r]`` of run r, and ``row_offset[r]``, rows from the cell of run 0's start to that of run r less
+    ``r * spacing`` cells. From a line to the next kx grows by ``step_x`` modulo kernel_w; with carry_x of lane 0, every
+    run's ky grows by ``step_y + carry_x`` modulo kernel_h (carry_y), its row_offset by
+    ``delta[carry_x + 2 * carry_y]``, and run 0's start by (line_row, line_bank) + carry_x * (0, spacing).
+
+    Slot k of a gather is the bank k places after run 0's start: it serves cell ``slot_column[k]`` of run
+    ``slot_run[k]``, ``slot_carry[k] = (slot_run * spacing + slot_column) // banks`` rows further. UNUSED: none.
     """
 
     opcode = Opcode.WINDOW
-    row_offset: tuple[int, ...]
-    kx: tuple[int, ...]
-    ky: tuple[int, ...]
     kernel_w: int
     kernel_h: int
+    taps: int
     step_x: int
     step_y: int
+    spacing: int
+    line_row: int
+    line_bank: int
     delta: tuple[int, int, int, int]
+    kx: tuple[int, ...]
+    ky: tuple[int, ...]
+    row_offset: tuple[int, ...]
+    slot_run: tuple[int, ...]
+    slot_column: tuple[int, ...]
+    slot_carry: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Compute(_Ordered):
-    """Dot products of ``cols * rows`` output pixels with one block of neurons, in tiles of ``tile`` pixels.
+    """Dot products of ``cols * rows`` output pixels with one block of neurons, in tiles of ``tile`` steps.
 
-    Order: tile, line, pixel of the tile; a weight row is read once per line and tile and held while the pixels pass.
-    Pixels run along x, then y. Window origin of the first pixel is the input pixel (x0, y0) (negative in padding) at
-    buffer word (row, bank), also when that word would lie outside the map; a lane whose input pixel lies outside
-    in_w x in_h is gated and adds 0.
-    ``first``: sums start at the bias, else they go on from the accumulators (then all pixels are one tile).
+    A step is ``groups`` neighbouring pixels of a row, from left to right (fewer at the row's end): neuron m computes
+    channel ``m % neurons`` of pixel ``m // neurons`` of the step. Groups above 1 want stride 1.
+    Order: tile, line, step of the tile; a weight row is read once per line and tile and held while the steps pass.
+    Steps run along x, then y. Window origin of the first pixel is the input pixel (x0, y0) (negative in padding), its
+    word ``sub`` of cell (row, bank), the start of run 0 of the first line (see Window), also when that word would
+    lie outside the map; a lane whose input pixel lies outside in_w x in_h is gated and adds 0. The origin moves by
+    ``step_cells`` cells and ``step_sub`` words a step, and (step_y_row, step_y_bank) a row.
+    The map's rows may lie in a ring of ``ring_rows`` (0: none), ``ring_back`` buffer rows long. ``ring_y`` is the place
+    in it of y0; it moves with y, and when it reaches ring_rows, ring_rows are taken off it and ring_back off the
+    origin's row. A run whose ``ring_y + ky`` is at least ring_rows lies ring_back rows lower.
+    ``columns`` cells of a run are read when the origin enters a cell, and at the start of a line, row or tile; they
+    hold the words of all steps whose origins lie in that cell.
+    ``first``: sums start at the bias, else they go on from the accumulators (then all steps are one tile).
     ``finish``: sums leave the accumulators through NFU-3 (round, saturate, ``relu``) and pooling to the output.
-    ``load_bias``: the neurons' biases are the first words of the SB line (bias_row, bias_bank); they stay until the
-    next load. A gated neuron keeps the bias it had.
+    ``load_bias``: the biases are the first ``neurons`` words of the SB line (bias_row, bias_bank), one a channel; they
+    stay until the next load. A gated neuron keeps the bias it had.
     ``scores``: the wide sums also go to the margin controller as classes score_base, score_base + 1, ...
     Pooling windows of ``pool_size`` every ``pool_stride`` over the out_w x out_h map of which this instruction computes
     whole rows from out_y; pool_y, pool_phase, pool_slot: window row that starts at or last before out_y, rows since its
     start, its place among open rows. A window is clipped at the map's edge. ``reciprocal[clipped_x + 2 * clipped_y]``
     is round(2**24 / words in the window).
-    Results (pooled or not) go to (to_row, to_bank) + x*(to_x) + y*(to_y) + neuron*(to_n), to_cols in a row.
+    Results (pooled or not): column x, row y, channel n of them goes to word ``to_sub + x`` of cell (to_row, to_bank) +
+    y*(to_y) + n*(to_n), to_cols columns in a row. ``vector``: one pixel; channel n goes to word to_sub + n instead.
     """
 
     opcode = Opcode.COMPUTE
     source: Buffer = Buffer.NBIN
     row: int = 0
     bank: int = 0
+    sub: int = 0
     x0: int = 0
     y0: int = 0
     stride: int = 1
     in_w: int = 1
     in_h: int = 1
-    step_x_row: int = 0
-    step_x_bank: int = 0
+    step_cells: int = 0
+    step_sub: int = 0
     step_y_row: int = 0
     step_y_bank: int = 0
+    ring_y: int = 0
+    ring_rows: int = 0
+    ring_back: int = 0
+    columns: int = 1
     cols: int = 1
     rows: int = 1
     lines: int = 1
     last_lanes: int = 1
     neurons: int = 1
+    groups: int = 1
     tile: int = 1
     sb_row: int = 0
     load_bias: int = 0
@@ -193,13 +232,13 @@ class Compute(_Ordered):
     target: Buffer = Buffer.NBOUT
     to_row: int = 0
     to_bank: int = 0
+    to_sub: int = 0
     to_cols: int = 1
-    to_x_row: int = 0
-    to_x_bank: int = 0
     to_y_row: int = 0
     to_y_bank: int = 0
     to_n_row: int = 0
     to_n_bank: int = 0
+    vector: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from hw.errors import BadInput
 from hw.instructions import (
     CLASS_BITS,
+    COLUMN_BITS,
     INCREMENT_BITS,
     KERNEL_BITS,
     KINDS,
@@ -86,7 +87,9 @@ class Isa:
         p = params
         self.params = p
         self.row_bits = bits_for(max(p.nbin_rows, p.nbout_rows))
-        self.bank_bits = bits_for(p.synapses)
+        self.bank_bits = bits_for(p.banks)
+        self.sub_bits = bits_for(p.cell_words)
+        self.run_bits = bits_for(p.synapses)
         self.sb_row_bits = bits_for(p.sb_rows)
         self.neuron_bits = bits_for(p.neurons)
         self.beat_bits = bits_for(p.dram_beats)  # width of a DRAM address in beats
@@ -129,21 +132,31 @@ class Isa:
             Field("address", self.beat_bits),
             Field("run_beats", 16),
             Field("runs", 12),
-            Field("lines", bits_for(max(p.nbin_rows, p.nbout_rows, p.neurons) + 1)),
-            Field("last_words", bits_for(p.synapses + 1)),
+            Field("length", bits_for(max(p.nbin_rows * p.banks, p.nbout_rows * p.banks, p.neurons) + 1)),
+            Field("last_words", bits_for(max(p.synapses, p.beat_words) + 1)),
             Field("row", row_bits),
             Field("bank", self.bank_bits),
             *self._pair("step_"),
+            Field("groups", bits_for(p.groups + 1)),
         )
 
     def _window(self) -> tuple[Field, ...]:
-        n = self.params.synapses
+        p = self.params
         return (
-            Field("row_offset", self.row_bits, n),
-            Field("kx", KERNEL_BITS, n),
-            Field("ky", KERNEL_BITS, n),
-            *(Field(name, KERNEL_BITS) for name in ("kernel_w", "kernel_h", "step_x", "step_y")),
+            Field("kernel_w", KERNEL_BITS),
+            Field("kernel_h", KERNEL_BITS),
+            Field("taps", bits_for(p.synapses + 1)),
+            Field("step_x", KERNEL_BITS),
+            Field("step_y", KERNEL_BITS),
+            Field("spacing", self.bank_bits),
+            *self._pair("line_"),
             Field("delta", self.row_bits, 4),
+            Field("kx", KERNEL_BITS, p.synapses),
+            Field("ky", KERNEL_BITS, p.synapses),
+            Field("row_offset", self.row_bits, p.synapses),
+            Field("slot_run", self.run_bits, p.banks),
+            Field("slot_column", COLUMN_BITS, p.banks),
+            Field("slot_carry", bits_for(p.synapses), p.banks),
         )
 
     def _compute(self) -> tuple[Field, ...]:
@@ -152,18 +165,25 @@ class Isa:
             *self._waits(),
             Field("source", 1),
             *self._pair(""),
+            Field("sub", self.sub_bits),
             Field("x0", MAP_BITS, signed=True),
             Field("y0", MAP_BITS, signed=True),
             Field("stride", POOL_BITS),
             Field("in_w", MAP_BITS),
             Field("in_h", MAP_BITS),
-            *self._pair("step_x_"),
+            Field("step_cells", self.bank_bits),
+            Field("step_sub", self.sub_bits),
             *self._pair("step_y_"),
+            Field("ring_y", MAP_BITS, signed=True),
+            Field("ring_rows", MAP_BITS),
+            Field("ring_back", self.row_bits),
+            Field("columns", COLUMN_BITS),
             Field("cols", MAP_BITS),
             Field("rows", MAP_BITS),
             Field("lines", LINES_BITS),
             Field("last_lanes", bits_for(p.synapses + 1)),
             Field("neurons", bits_for(p.neurons + 1)),
+            Field("groups", bits_for(p.groups + 1)),
             Field("tile", bits_for(p.accumulators + 1)),
             Field("sb_row", self.sb_row_bits),
             Field("load_bias", 1),
@@ -180,10 +200,11 @@ class Isa:
             Field("reciprocal", RECIPROCAL_BITS + 1, 4),
             Field("target", 1),
             *self._pair("to_"),
+            Field("to_sub", self.sub_bits),
             Field("to_cols", MAP_BITS),
-            *self._pair("to_x_"),
             *self._pair("to_y_"),
             *self._pair("to_n_"),
+            Field("vector", 1),
         )
 
     def encode(self, instruction: Instruction) -> bytes:

@@ -12,7 +12,7 @@ from hw.buffers import SynapseBank
 from hw.events import COUNTER_BITS, TOGGLES
 from hw.isa import Isa
 from hw.nfu import Accumulators, Activation, Products, Sum
-from hw.pool import PoolLane, pool_control
+from hw.pool import POOL_SUM_BITS, PoolLane, pool_control
 from hw.signatures import line_layout
 from hw.toggles import probe, registers
 
@@ -33,7 +33,7 @@ class Neuron(Component):
     stage 2: operands : In(line), lanes2 : In(synapses); a neuron that is gated gets no lane. weights : Out(line).
     stage 3: lanes3 : In(synapses), sum_en. stage 4: acc_en, acc_index, acc_first; bias_en, bias_word load the bias.
     drain_index, drain_wide : Out, relu, word : Out(NFU-3 of drain_wide). pool : In(control), pool_word : In,
-    pooled : Out. clear : In(1), toggles : Out(4 counters, activity only).
+    pooled : Out, vertical pooling. clear : In(1), toggles : Out(4 counters, activity only).
     """
 
     def __init__(self, isa: Isa) -> None:
@@ -61,7 +61,7 @@ class Neuron(Component):
                 "word": Out(signed(p.fmt.width)),
                 "pool": In(pool_control(p)),
                 "pool_word": In(signed(p.fmt.width)),
-                "pooled": Out(signed(p.fmt.width)),
+                "pooled": Out(signed(p.fmt.width + POOL_SUM_BITS)),
                 "clear": In(1),
                 "toggles": Out(data.ArrayLayout(COUNTER_BITS, len(NEURON_TOGGLES))),
             }
@@ -111,7 +111,7 @@ class Neuron(Component):
             self.word.eq(activation.word),
             lane.control.eq(self.pool),
             lane.word.eq(self.pool_word),
-            self.pooled.eq(lane.result),
+            self.pooled.eq(lane.pooled),
         ]
 
         if p.activity:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
@@ -10,19 +10,24 @@ from hw.compute import fetch_layout, step_layout
 from hw.events import COUNTER_BITS
 from hw.isa import Isa
 from hw.neuron import NEURON_TOGGLES, Neuron
-from hw.pool import pool_control
+from hw.params import bits_for
+from hw.pool import pool_control, pooled_layout
 from hw.shared import shared
-from hw.signatures import line_layout, popcount, result_layout, wide_layout
+from hw.signatures import line_layout, popcount, result_layout, row_layout, wide_layout
 from hw.toggles import registers
+from hw.window import lanes_layout
 
 
 class NfuArray(Component):
-    """Members: issue, step : In, fetch : In, of stage 0. line : In(line), the gathered words, at stage 1.
-    sb_write : In(neurons), sb_row, sb_lanes, sb_lines : In, sb_granted : Out, DMA's writes into SB; reads go first.
+    """Members: issue, step : In, fetch : In, of stage 0. line : In(row of a buffer), the gathered words, at stage 1.
+    sb_write : In(neurons), sb_row, sb_lanes : In, sb_lines : In, and which of them each neuron takes, sb_pick : In;
+    sb_granted : Out, DMA's writes into SB; reads go first.
     complete : Out(1), an accumulator got its last sum. drain_index, relu : In, words, wide : Out.
-    pool : In(control), neurons : In, pool_words : In, pooled : Out.
+    pool : In(control), neurons : In, pool_words : In, pooled : Out, vertical pooling in neurons below ``neurons``.
     products, accumulates, gated, sb_reads : Out, events of the cycle. clear : In, toggles : Out (activity only).
 
+    A step's operands are registers of its own for each pixel; neuron m takes those of pixel m // step.neurons, and word
+    m % step.neurons of a bias line. Operands of gated lanes keep their bits.
     Timing: a line issued in cycle t has its sums in the accumulators from cycle t + ``latency``.
     """
 
@@ -37,11 +42,12 @@ class NfuArray(Component):
                 "issue": In(1),
                 "step": In(step_layout(isa)),
                 "fetch": In(fetch_layout(isa)),
-                "line": In(line_layout(p)),
+                "line": In(row_layout(p)),
                 "sb_write": In(p.neurons),
                 "sb_row": In(isa.sb_row_bits),
                 "sb_lanes": In(p.synapses),
                 "sb_lines": In(data.ArrayLayout(line_layout(p), p.lines_per_beat)),
+                "sb_pick": In(data.ArrayLayout(bits_for(p.lines_per_beat), p.neurons)),
                 "sb_granted": Out(1),
                 "complete": Out(1),
                 "drain_index": In(range(p.accumulators)),
@@ -51,7 +57,7 @@ class NfuArray(Component):
                 "pool": In(pool_control(p)),
                 "neurons": In(range(p.neurons + 1)),
                 "pool_words": In(result_layout(p)),
-                "pooled": Out(result_layout(p)),
+                "pooled": Out(pooled_layout(p)),
                 "products": Out(range(lanes + 1)),
                 "gated": Out(range(lanes + 1)),
                 "accumulates": Out(range(p.neurons + 1)),
@@ -65,31 +71,28 @@ class NfuArray(Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         isa, p = self._isa, self._isa.params
-        stages = [
-            None,
-            *(
-                Signal(data.StructLayout({"valid": 1, "step": step_layout(isa)}), name=f"stage_{i}")
-                for i in range(1, 5)
-            ),
-        ]
-        fetch = Signal(fetch_layout(isa))
-        bias_2, bias_3 = Signal(), Signal()
-        bias_bank = Signal(isa.neuron_bits)
-        m.d.sync += [
-            stages[1].valid.eq(self.issue),
-            stages[1].step.eq(self.step),
-            *(stages[i].eq(stages[i - 1]) for i in range(2, 5)),
-            fetch.eq(self.fetch),
-            bias_2.eq(fetch.bias),
-            bias_bank.eq(fetch.bank),
-            bias_3.eq(bias_2),
-        ]
-        lane_enables = [stages[1].valid & stages[1].step.lanes[i] for i in range(p.synapses)]
-        operands, toggles = registers(
-            m, "operand", p.activity, lane_enables, [self.line[i] for i in range(p.synapses)], self.clear
+        first_valid, step, fetch = Signal(), Signal(step_layout(isa)), Signal(fetch_layout(isa))  # stage 1
+        tail = data.StructLayout(
+            {name: step_layout(isa)[name].shape for name in ("active", "neurons", "index", "first", "complete")}
         )
-        if toggles is not None:
-            m.d.comb += self.operand_toggles.eq(toggles)
+        stages = {i: Signal(data.StructLayout({"valid": 1, "step": tail}), name=f"stage_{i}") for i in (2, 3, 4)}
+        lanes_2, lanes_3 = Signal(lanes_layout(p)), Signal(lanes_layout(p))
+        bias_2, bias_3, bias_bank = Signal(p.neurons), Signal(), Signal(isa.neuron_bits)
+        m.d.sync += [
+            first_valid.eq(self.issue),
+            step.eq(self.step),
+            fetch.eq(self.fetch),
+            stages[2].valid.eq(first_valid),
+            *(stages[2].step[name].eq(step[name]) for name, _ in tail),
+            stages[3].eq(stages[2]),
+            stages[4].eq(stages[3]),
+            lanes_2.eq(step.lanes),
+            lanes_3.eq(lanes_2),
+            bias_2.eq(Mux(fetch.bias, fetch.neurons_mask, 0)),
+            bias_bank.eq(fetch.bank),
+            bias_3.eq(bias_2 != 0),
+        ]
+        operands = self._operands(m, first_valid, step)
 
         reading = Signal()
         m.d.comb += [reading.eq(fetch.weights | fetch.bias), self.sb_granted.eq(~reading)]
@@ -98,22 +101,25 @@ class NfuArray(Component):
         held_bias = [Signal(signed(p.fmt.width), name=f"bias_{n}") for n in range(p.neurons)]
         m.d.comb += bias_line.eq(Array(n.weights.as_value() for n in neurons)[bias_bank])
         for n, neuron in enumerate(neurons):
-            with m.If(bias_2 & stages[2].step.active[n]):  # a gated neuron keeps its bits
-                m.d.sync += held_bias[n].eq(bias_line[n])
-            read = fetch.weights & stages[1].step.active[n] | fetch.bias & (fetch.bank == n)
-            active = [stage.valid & stage.step.active[n] for stage in stages[1:]]
+            with m.If(bias_2[n]):  # a gated neuron keeps its bits
+                m.d.sync += held_bias[n].eq(
+                    Array(bias_line[n % max(k, 1)] for k in range(p.neurons + 1))[stages[2].step.neurons]
+                )
+            read = fetch.weights & fetch.neurons_mask[n] | fetch.bias & (fetch.bank == n)
+            active = {i: stages[i].valid & stages[i].step.active[n] for i in (2, 3, 4)}
             pool_lane = n < self.neurons
+            pixel_2, pixel_3 = (self._pixel(n, stages[i].step.neurons) for i in (2, 3))
             m.d.comb += [
                 neuron.sb_read.eq(read),
                 neuron.sb_write.eq(self.sb_write[n] & self.sb_granted),
                 neuron.sb.row.eq(Mux(reading, fetch.row, self.sb_row)),
                 neuron.sb.lanes.eq(Mux(reading, fetch.lanes, self.sb_lanes)),
-                neuron.sb_line.eq(self.sb_lines[n % p.lines_per_beat]),
-                neuron.operands.eq(data.View(line_layout(p), Cat(*operands))),
-                neuron.lanes2.eq(Mux(active[1], stages[2].step.lanes, 0)),
-                neuron.lanes3.eq(stages[3].step.lanes),
-                neuron.sum_en.eq(active[2]),
-                neuron.acc_en.eq(active[3]),
+                neuron.sb_line.eq(Array(self.sb_lines[k].as_value() for k in range(p.lines_per_beat))[self.sb_pick[n]]),
+                neuron.operands.eq(Array(operands)[pixel_2]),
+                neuron.lanes2.eq(Mux(active[2], lanes_2.as_value().word_select(pixel_2, p.synapses), 0)),
+                neuron.lanes3.eq(lanes_3.as_value().word_select(pixel_3, p.synapses)),
+                neuron.sum_en.eq(active[3]),
+                neuron.acc_en.eq(active[4]),
                 neuron.acc_index.eq(stages[4].step.index),
                 neuron.acc_first.eq(stages[4].step.first),
                 neuron.bias_en.eq(bias_3),
@@ -123,8 +129,7 @@ class NfuArray(Component):
                 self.words[n].eq(neuron.word),
                 self.wide[n].eq(neuron.drain_wide),
                 neuron.pool.eq(self.pool),
-                neuron.pool.read.eq(self.pool.read & pool_lane),
-                neuron.pool.write.eq(self.pool.write & pool_lane),
+                *(neuron.pool[name].eq(self.pool[name] & pool_lane) for name in ("read", "write", "result")),
                 neuron.pool_word.eq(self.pool_words[n]),
                 self.pooled[n].eq(neuron.pooled),
                 neuron.clear.eq(self.clear),
@@ -133,14 +138,47 @@ class NfuArray(Component):
             for i in range(len(NEURON_TOGGLES)):
                 m.d.comb += self.neuron_toggles[i].eq(sum(neuron.toggles[i] for neuron in neurons))
 
-        first = stages[1]
         m.d.comb += [
             self.complete.eq(stages[4].valid & stages[4].step.complete),
-            self.products.eq(Mux(first.valid, popcount(first.step.lanes) * first.step.neurons, 0)),
-            self.gated.eq(Mux(first.valid, p.neurons * p.synapses - self.products, 0)),
-            self.accumulates.eq(Mux(first.valid, first.step.neurons, 0)),
-            self.sb_reads.eq(
-                Mux(fetch.bias, p.synapses, Mux(fetch.weights, popcount(fetch.lanes) * first.step.neurons, 0))
-            ),
+            self.products.eq(Mux(first_valid, popcount(step.lanes.as_value()) * step.neurons, 0)),
+            self.gated.eq(Mux(first_valid, p.neurons * p.synapses - self.products, 0)),
+            self.accumulates.eq(Mux(first_valid, step.neurons * step.pixels, 0)),
         ]
+        with m.If(fetch.bias):
+            m.d.comb += self.sb_reads.eq(p.synapses)
+        with m.Elif(fetch.weights):
+            m.d.comb += self.sb_reads.eq(popcount(fetch.lanes) * popcount(fetch.neurons_mask))
         return m
+
+    def _operands(self, m: Module, valid: Value, step: data.View) -> list[Value]:
+        """Operand registers, one line a pixel, behind the selection network."""
+        p = self._isa.params
+        width, row = p.fmt.width, self.line.as_value()
+        words = Signal((p.row_words + p.groups - 1) * width)  # the first ones again behind the last ones
+        m.d.comb += words.eq(Cat(row, row[: (p.groups - 1) * width]))
+        chosen = []
+        for e in range(p.synapses):
+            place = Signal(range(2 * p.row_words), name=f"at_{e}")
+            index = Signal(range(p.row_words), name=f"word_{e}")
+            found = Signal(p.groups * width, name=f"found_{e}")
+            m.d.comb += [
+                place.eq(step.start + step.place[e]),
+                index.eq(Mux(place >= p.row_words, place - p.row_words, place)),
+                found.eq(words.bit_select(index * width, p.groups * width)),
+            ]
+            chosen.append(found)
+        pixels = [(j, e) for j in range(p.groups) for e in range(p.synapses)]
+        values = [chosen[e][j * width : (j + 1) * width].as_signed() for j, e in pixels]
+        enables = [valid & step.lanes[j][e] for j, e in pixels]
+        held, toggles = registers(m, "operand", p.activity, enables, values, self.clear)
+        if toggles is not None:
+            m.d.comb += self.operand_toggles.eq(toggles)
+        return [Cat(*held[j * p.synapses : (j + 1) * p.synapses]) for j in range(p.groups)]
+
+    def _pixel(self, neuron: int, neurons: Value) -> Value:
+        """Pixel that a neuron works on, when a group has ``neurons``; of a neuron in no group, any."""
+        p = self._isa.params
+        size = bits_for(p.groups)
+        table = [min(neuron // max(k, 1), p.groups - 1) for k in range(p.neurons + 1)]
+        packed = Const(sum(pixel << k * size for k, pixel in enumerate(table)), len(table) * size)
+        return packed.word_select(neurons, size)

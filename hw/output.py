@@ -1,23 +1,50 @@
-"""Writes result vectors into a neuron buffer, one word per cycle, in any layout that the next layer wants."""
+"""Collects result pixels into cells and writes them into a neuron buffer, a cell of one channel at a time."""
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.lib import data
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.isa import MAP_BITS, Isa, Opcode
 from hw.params import bits_for
-from hw.signatures import PairAdder, instruction_layout, pair_layout, result_layout
+from hw.signatures import PairAdder, below, cell_layout, instruction_layout, pair_layout, result_layout
+
+
+def _half_layout(isa: Isa) -> data.StructLayout:
+    """Where the words of a full half go; all that is left of the Compute they came from."""
+    return data.StructLayout(
+        {
+            "at": pair_layout(isa),
+            "to_n": pair_layout(isa),
+            "mask": isa.params.cell_words,
+            "neurons": bits_for(isa.params.neurons + 1),
+            "sub": isa.sub_bits,
+            "vector": 1,
+            "target": 1,
+        }
+    )
 
 
 class OutputWriter(Component):
-    """Members: config : In(Compute fields), start : In(1), config is new (one cycle, nothing under way).
-    valid, vector : In, a result per neuron; ready : Out. busy : Out(1), words are still to be written.
-    write : Out(1), at : Out(pair), word : Out; granted : In(1), the buffer takes the word in this cycle.
-    Timing: a word per granted cycle, ``neurons`` words a vector, no gap between vectors; back pressure by ``ready``.
+    """Two halves, each a cell of every channel: one collects pixels while the other is written.
+
+    Members: config : In(Compute fields), start : In(1), config is new (one cycle, no cell half collected; one that is
+    still to be written is written as its own Compute wants it).
+    valid, vector : In, an output pixel, a word per channel; ready : Out.
+    write : Out(1), target, at : Out(pair), mask : Out(cell_words), cell : Out(cell), an offer to the buffer of
+    ``target``; granted : In(1), it is taken in this cycle.
+    halves : Out(range(3)), full ones. finished : Out(1), the last cell of a full half is taken in this cycle.
+    A half is full when its cell is, or the row of ``to_cols`` pixels ends. Its channels are written in order. With
+    ``vector`` a channel's one word is offered in every place of the cell, the mask names the right one.
+    Timing: a pixel a cycle; the write follows from the cycle after a half got full, a cell a granted cycle, no gap
+    between halves; a half is free again the cycle after ``finished``; back pressure by ``ready``.
     """
 
     def __init__(self, isa: Isa) -> None:
         self._isa = isa
         p = isa.params
+        # for each place of a cell the words of all channels, in both halves
+        self.words = [Memory(shape=result_layout(p), depth=2, init=[]) for _ in range(p.cell_words)]
         super().__init__(
             {
                 "config": In(instruction_layout(isa, Opcode.COMPUTE)),
@@ -25,47 +52,104 @@ class OutputWriter(Component):
                 "valid": In(1),
                 "ready": Out(1),
                 "vector": In(result_layout(p)),
-                "busy": Out(1),
                 "write": Out(1),
-                "granted": In(1),
+                "target": Out(1),
                 "at": Out(pair_layout(isa)),
-                "word": Out(p.fmt.width),
+                "mask": Out(p.cell_words),
+                "cell": Out(cell_layout(p)),
+                "granted": In(1),
+                "halves": Out(range(3)),
+                "finished": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        isa, p, c = self._isa, self._isa.params, self.config
-        pairs = PairAdder(m, isa)
-        vector = [Signal(p.fmt.width, name=f"vector_{n}") for n in range(p.neurons)]
-        neuron = Signal(bits_for(p.neurons))
-        word_at, pixel_at, row_at = (Signal(pair_layout(isa), name=n) for n in ("word_at", "pixel_at", "row_at"))
-        col = Signal(MAP_BITS)
-        last = Signal()
-        m.d.comb += [
-            last.eq(neuron == c.neurons - 1),
-            self.ready.eq(~self.busy | (self.granted & last)),
-            self.write.eq(self.busy),
-            self.at.eq(word_at),
-            self.word.eq(Array(vector)[neuron]),
-        ]
-        with m.If(self.busy & self.granted):
-            m.d.sync += [neuron.eq(neuron + 1), word_at.eq(pairs.add(word_at, c.to_n_row, c.to_n_bank))]
-            with m.If(last):
-                m.d.sync += [self.busy.eq(0), neuron.eq(0)]
-        next_x = pairs.add(pixel_at, c.to_x_row, c.to_x_bank)
-        next_y = pairs.add(row_at, c.to_y_row, c.to_y_bank)
-        with m.If(self.valid & self.ready):
-            m.d.sync += [self.busy.eq(1), word_at.eq(pixel_at)]
-            for n in range(p.neurons):
-                with m.If(n < c.neurons):
-                    m.d.sync += vector[n].eq(self.vector[n])
-            with m.If(col == c.to_cols - 1):
-                m.d.sync += [col.eq(0), pixel_at.eq(next_y), row_at.eq(next_y)]
-            with m.Else():
-                m.d.sync += [col.eq(col + 1), pixel_at.eq(next_x)]
-        with m.If(self.start):
-            m.d.sync += col.eq(0)
-            for pair in (pixel_at, row_at):
-                m.d.sync += [pair.row.eq(c.to_row), pair.bank.eq(c.to_bank)]
+        full = Signal(2)
+        halves = [Signal(_half_layout(self._isa), name=f"half_{h}") for h in range(2)]
+        for s, memory in enumerate(self.words):
+            m.submodules[f"words_{s}"] = memory
+        pairs = PairAdder(m, self._isa)
+        m.d.comb += self.halves.eq(full[0] + full[1])
+        self._collect(m, pairs, full, halves)
+        self._write(m, pairs, full, halves)
         return m
+
+    def _collect(self, m: Module, pairs: PairAdder, full: Signal, halves: list[data.View]) -> None:
+        isa, p, c = self._isa, self._isa.params, self.config
+        side = Signal()  # the half that collects
+        col, place, mask = Signal(MAP_BITS), Signal(isa.sub_bits), Signal(p.cell_words)
+        cell_at, row_at = (Signal(pair_layout(isa), name=name) for name in ("cell_at", "row_at"))
+        first_place, here = Signal(isa.sub_bits), Signal(p.cell_words)
+        take, last_col, closes = Signal(), Signal(), Signal()
+        m.d.comb += [
+            first_place.eq(Mux(c.vector, 0, c.to_sub)),
+            here.eq(mask | (1 << place)),
+            self.ready.eq(~full.bit_select(side, 1)),
+            take.eq(self.valid & self.ready),
+            last_col.eq(col == c.to_cols - 1),
+            closes.eq(last_col | (place == p.cell_words - 1)),
+        ]
+        active = Signal(p.neurons)
+        m.d.comb += active.eq(below(c.neurons, p.neurons))
+        for s, memory in enumerate(self.words):
+            port = memory.write_port(granularity=1)
+            m.d.comb += [port.addr.eq(side), port.data.eq(self.vector)]
+            with m.If(take & (place == s)):
+                m.d.comb += port.en.eq(active)
+        next_cell, next_row = pairs.add(cell_at, 0, 1), pairs.add(row_at, c.to_y_row, c.to_y_bank)
+        with m.If(take):
+            m.d.sync += [col.eq(col + 1), place.eq(place + 1), mask.eq(here)]
+            with m.If(closes):
+                m.d.sync += [full.bit_select(side, 1).eq(1), side.eq(~side), mask.eq(0)]
+                m.d.sync += [place.eq(0), cell_at.eq(next_cell)]
+                for h in range(2):
+                    with m.If(side == h):
+                        m.d.sync += [
+                            halves[h].at.eq(cell_at),
+                            halves[h].to_n.row.eq(c.to_n_row),
+                            halves[h].to_n.bank.eq(c.to_n_bank),
+                            halves[h].mask.eq(here),
+                            halves[h].neurons.eq(c.neurons),
+                            halves[h].sub.eq(c.to_sub),
+                            halves[h].vector.eq(c.vector),
+                            halves[h].target.eq(c.target),
+                        ]
+            with m.If(last_col):
+                m.d.sync += [col.eq(0), place.eq(first_place), cell_at.eq(next_row), row_at.eq(next_row)]
+        with m.If(self.start):
+            m.d.sync += [col.eq(0), place.eq(first_place), mask.eq(0)]
+            for pair in (cell_at, row_at):
+                m.d.sync += [pair.row.eq(c.to_row), pair.bank.eq(c.to_bank)]
+
+    def _write(self, m: Module, pairs: PairAdder, full: Signal, halves: list[data.View]) -> None:
+        p = self._isa.params
+        turn, channel = Signal(), Signal(bits_for(p.neurons))  # the half that is written
+        half = Signal(_half_layout(self._isa))
+        last, wraps = Signal(), Signal()
+        m.d.comb += [
+            half.eq(Mux(turn, halves[1].as_value(), halves[0].as_value())),
+            last.eq(channel == half.neurons - 1),
+            wraps.eq(half.sub == p.cell_words - 1),
+            self.write.eq(full.bit_select(turn, 1)),
+            self.target.eq(half.target),
+            self.at.eq(half.at),
+            self.mask.eq(Mux(half.vector, 1 << half.sub, half.mask)),
+            self.finished.eq(self.write & self.granted & last),
+        ]
+        selected = [Signal(signed(p.fmt.width), name=f"selected_{s}") for s in range(p.cell_words)]
+        for s, word in enumerate(selected):
+            port = self.words[s].read_port(domain="comb")
+            m.d.comb += [
+                port.addr.eq(turn),
+                word.eq(Array(port.data[n] for n in range(p.neurons))[channel]),
+                self.cell[s].eq(Mux(half.vector, selected[0], word)),
+            ]
+        following = pairs.add(half.at, Mux(half.vector, 0, half.to_n.row), Mux(half.vector, wraps, half.to_n.bank))
+        with m.If(self.write & self.granted):
+            m.d.sync += channel.eq(channel + 1)
+            for h in range(2):
+                with m.If(turn == h):
+                    m.d.sync += [halves[h].at.eq(following), halves[h].sub.eq(Mux(wraps, 0, half.sub + 1))]
+            with m.If(last):
+                m.d.sync += [channel.eq(0), turn.eq(~turn), full.bit_select(turn, 1).eq(0)]

@@ -90,8 +90,10 @@ class TileParams:
     """Everything that shapes one tile. Checked on construction; derived sizes are properties.
 
     neurons, synapses: lanes of the NFU (T16: 16 x 16). fmt: number format. accumulator_width: bits of a neuron's sum,
-    ``2*frac`` of them fraction. nbin_rows, nbout_rows: rows of ``synapses`` words. sb_rows: rows of
-    neurons x synapses words. accumulators: partial sums held per neuron. pool_entries: pooling windows open at a time.
+    ``2*frac`` of them fraction. cell_words: neighbouring words of a map that a neuron buffer reads or writes together,
+    a cell. banks: banks of NBin and of NBout, each one cell wide. nbin_rows, nbout_rows: rows of ``banks`` cells.
+    sb_rows: rows of neurons x synapses words. groups: neuron groups at most, each on a pixel of its own.
+    accumulators: partial sums held per neuron. pool_entries: sums of open pooling rows held per neuron.
     dram_beat_bytes: one DRAM burst. dram_outstanding: read requests in flight. dram_bytes: size of the DRAM address
     space the tile drives. increments: snapshot and threshold registers. counters: event counters present.
     activity: toggle counters present (simulation only). clock_ns: clock period.
@@ -105,8 +107,11 @@ class TileParams:
     nbin_rows: int
     nbout_rows: int
     sb_rows: int
-    accumulators: int = 16
-    pool_entries: int = 32
+    banks: int = 16
+    cell_words: int = 4
+    groups: int = 8
+    accumulators: int = 32
+    pool_entries: int = 64
     dram_beat_bytes: int = 64
     dram_outstanding: int = 16
     dram_bytes: int = 1 << 32
@@ -123,6 +128,9 @@ class TileParams:
         for name in ("nbin_rows", "nbout_rows"):
             self._want(name, 2, 1 << 12)
         self._want("sb_rows", 2, 1 << 12)
+        self._want("banks", 2, 32)
+        self._want("cell_words", 1, 8)
+        self._want("groups", 1, min(self.neurons, 8))
         self._want("accumulators", 2, 256)
         self._want("pool_entries", 1, 256)
         self._want("dram_outstanding", 2, 64)
@@ -142,6 +150,13 @@ class TileParams:
                 f"dram_beat_bytes wants a power of two that holds whole {self.line_bytes}-byte lines of "
                 f"{self.synapses} {self.fmt} words, not {self.dram_beat_bytes}"
             )
+        if self.beat_words % self.cell_words or self.beat_cells > self.banks:
+            raise BadInput(
+                f"cell_words wants a divisor of the {self.beat_words} words of a beat that makes at most "
+                f"banks = {self.banks} cells of it, not {self.cell_words}"
+            )
+        if self.cell_words > self.synapses:
+            raise BadInput(f"cell_words wants at most synapses = {self.synapses}, not {self.cell_words}")
         if self.dram_bytes % self.dram_beat_bytes or self.dram_bytes <= 0:
             raise BadInput(f"dram_bytes wants a positive multiple of {self.dram_beat_bytes}, not {self.dram_bytes}")
 
@@ -165,6 +180,21 @@ class TileParams:
         return self.dram_beat_bytes // self.line_bytes
 
     @property
+    def beat_words(self) -> int:
+        """Words of a map in a DRAM beat."""
+        return self.dram_beat_bytes // self.word_bytes
+
+    @property
+    def beat_cells(self) -> int:
+        """Cells of a neuron buffer in a DRAM beat."""
+        return self.beat_words // self.cell_words
+
+    @property
+    def row_words(self) -> int:
+        """Words in a row of a neuron buffer."""
+        return self.banks * self.cell_words
+
+    @property
     def beat_bits(self) -> int:
         return 8 * self.dram_beat_bytes
 
@@ -178,11 +208,11 @@ class TileParams:
 
     @property
     def nbin_bytes(self) -> int:
-        return self.nbin_rows * self.synapses * self.word_bytes
+        return self.nbin_rows * self.row_words * self.word_bytes
 
     @property
     def nbout_bytes(self) -> int:
-        return self.nbout_rows * self.synapses * self.word_bytes
+        return self.nbout_rows * self.row_words * self.word_bytes
 
     @property
     def sb_bytes(self) -> int:
@@ -223,18 +253,18 @@ _NARROW = NumberFormat(16, 10)
 
 PRESETS: dict[str, TileParams] = {
     # T16's machine: SB 80 KiB, NBin 5 KiB, NBout 5 KiB, DDR3-1600 x64 (64-byte bursts), 4 ns
-    "paper32": TileParams("paper32", 16, 16, _WIDE, 64, nbin_rows=80, nbout_rows=80, sb_rows=80),
+    "paper32": TileParams("paper32", 16, 16, _WIDE, 64, nbin_rows=20, nbout_rows=20, sb_rows=80),
     # the same bytes in the narrow format
-    "paper16": TileParams("paper16", 16, 16, _NARROW, 48, nbin_rows=160, nbout_rows=160, sb_rows=160),
+    "paper16": TileParams("paper16", 16, 16, _NARROW, 48, nbin_rows=40, nbout_rows=40, sb_rows=160),
     # quick to build and simulate
     "small": TileParams(
-        "small", 4, 4, _NARROW, 40, nbin_rows=96, nbout_rows=96, sb_rows=48, accumulators=8, pool_entries=16,
-        dram_beat_bytes=16, dram_outstanding=8, dram_bytes=1 << 24, increments=4,
+        "small", 4, 4, _NARROW, 40, nbin_rows=24, nbout_rows=24, sb_rows=48, banks=8, cell_words=2, groups=4,
+        accumulators=8, pool_entries=64, dram_beat_bytes=16, dram_outstanding=8, dram_bytes=1 << 24, increments=4,
     ),
-    # awkward on purpose: no power of two anywhere, lines padded in DRAM
+    # awkward on purpose: few powers of two, lines padded in DRAM
     "odd": TileParams(
-        "odd", 3, 5, _WIDE, 64, nbin_rows=77, nbout_rows=67, sb_rows=41, accumulators=7, pool_entries=13,
-        dram_beat_bytes=64, dram_outstanding=5, dram_bytes=1 << 24, increments=3,
+        "odd", 3, 5, _WIDE, 64, nbin_rows=22, nbout_rows=19, sb_rows=41, banks=9, cell_words=2, groups=3,
+        accumulators=7, pool_entries=55, dram_beat_bytes=64, dram_outstanding=5, dram_bytes=1 << 24, increments=3,
     ),
 }  # fmt: skip
 

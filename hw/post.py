@@ -7,11 +7,14 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.events import COUNTER_BITS
 from hw.instructions import CLASS_BITS
-from hw.isa import MAP_BITS, Isa, Opcode
+from hw.isa import MAP_BITS, Isa, Opcode, Pool
 from hw.output import OutputWriter
-from hw.pool import PoolSequencer, pool_control
-from hw.signatures import instruction_layout, pair_layout, result_layout
+from hw.pool import PoolSequencer, pool_control, pooled_layout
+from hw.pool_row import OPEN_WINDOWS, PoolRow
+from hw.signatures import cell_layout, instruction_layout, pair_layout, result_layout
 from hw.toggles import registers
+
+QUEUE = 4
 
 
 class State(enum.Enum, shape=unsigned(2)):
@@ -21,25 +24,30 @@ class State(enum.Enum, shape=unsigned(2)):
 
 
 class PostProcess(Component):
-    """Works through the computes in order, one result vector at a time.
+    """Works through the computes in order, one step's result vector at a time.
 
-    Members: push : In(1), config : In(Compute fields), ready : Out(1), the queue of computes (two deep).
+    Members: push : In(1), config : In(Compute fields), ready : Out(1), the queue of computes (four deep).
     complete : In(1), an accumulator got its last sum. drain_index : Out, relu : Out, words : In(NFU-3 of that index).
-    drained : Out(1), that accumulator is free. score : Out(1), its wide sums are scores; score_neurons, score_base.
-    pool : Out(pool_control), neurons : Out, pool_words : Out, pooled : In(results).
-    write, at, word, target : Out, granted : In, the output port. written : Out, computes whose results are stored.
-    updates : Out(1), a result per neuron goes into a pooling window. clear : In(1), zero ``written``.
-    Timing: a vector per cycle without pooling when the output keeps up; an output word per cycle.
+    drained : Out(1), that accumulator is free. neurons : Out, lanes in use in it: channels times pixels of its step.
+    score : Out(1), its wide sums are scores; score_base.
+    pool : Out(pool_control), pool_words : Out, pool_neurons : Out, lanes in use there, pooled : In(pooled_layout), the
+    vertical pooling lanes. updates : Out, words taken into pooling windows in this cycle.
+    write, target, at, mask, cell : Out, granted : In, the output port, see OutputWriter.
+    written : Out, computes whose every word is in its buffer; clear : In(1), zero it.
+
+    Timing: a compute is begun two cycles after its push, or after the end of the one before it; without pooling a
+    vector of one pixel a cycle when the output keeps up, else a pixel a cycle (see PoolSequencer, PoolRow). Its pixel
+    is collected two cycles after its drain. The last cell of a compute may still be written while the next begins;
+    ``written`` counts the cycle after the last cell's grant.
     """
 
     def __init__(self, isa: Isa) -> None:
         self._isa = isa
         p = isa.params
-        compute = instruction_layout(isa, Opcode.COMPUTE)
         super().__init__(
             {
                 "push": In(1),
-                "config": In(compute),
+                "config": In(instruction_layout(isa, Opcode.COMPUTE)),
                 "ready": Out(1),
                 "complete": In(1),
                 "drain_index": Out(range(p.accumulators)),
@@ -51,13 +59,15 @@ class PostProcess(Component):
                 "neurons": Out(range(p.neurons + 1)),
                 "pool": Out(pool_control(p)),
                 "pool_words": Out(result_layout(p)),
-                "pooled": In(result_layout(p)),
+                "pool_neurons": Out(range(p.neurons + 1)),
+                "pooled": In(pooled_layout(p)),
+                "updates": Out(range((OPEN_WINDOWS + 2) * p.neurons + 1)),
                 "write": Out(1),
                 "target": Out(1),
                 "at": Out(pair_layout(isa)),
-                "word": Out(p.fmt.width),
+                "mask": Out(p.cell_words),
+                "cell": Out(cell_layout(p)),
                 "granted": In(1),
-                "updates": Out(1),
                 "written": Out(isa.fields[Opcode.COMPUTE][0].width),
                 "clear": In(1),
                 "clear_toggles": In(1),
@@ -69,67 +79,108 @@ class PostProcess(Component):
         m = Module()
         isa, p = self._isa, self._isa.params
         compute = instruction_layout(isa, Opcode.COMPUTE)
-        m.submodules.queue = queue = SyncFIFO(width=compute.size, depth=2)
+        m.submodules.queue = queue = SyncFIFO(width=compute.size, depth=QUEUE)
         m.submodules.pooling = pooling = PoolSequencer(isa)
+        m.submodules.row = row = PoolRow(isa)
         m.submodules.writer = writer = OutputWriter(isa)
         c = Signal(compute)
         state = Signal(State)
+        straight = c.pool == Pool.NONE
         completed = Signal(range(p.accumulators + 1))
-        pixels = Signal(2 * MAP_BITS)
-        valid, take = Signal(), Signal()
+        rows_left, cols_left = Signal(MAP_BITS), Signal(MAP_BITS)
+        pixels, last = Signal(range(p.groups + 1)), Signal()
+        # the vector in the result registers; the one in the lanes of vertical pooling
+        held_valid, held_pixels, held_last = Signal(), Signal(range(p.groups + 1)), Signal()
+        down_valid, down_pixels, clipped_y = Signal(), Signal(range(p.groups + 1)), Signal()
+        take, held_done, end = Signal(), Signal(), Signal()
         m.d.comb += [
             queue.w_data.eq(self.config),
             queue.w_en.eq(self.push),
             self.ready.eq(queue.w_rdy),
-            take.eq((state == State.DRAIN) & (completed != 0) & (pixels != 0) & (~valid | pooling.ready)),
+            last.eq(cols_left <= c.groups),
+            pixels.eq(Mux(last, cols_left, c.groups)),
+            take.eq((state == State.DRAIN) & (completed != 0) & (rows_left != 0) & (~held_valid | held_done)),
             self.drained.eq(take),
             self.relu.eq(c.relu),
-            self.neurons.eq(c.neurons),
+            self.neurons.eq(c.neurons * pixels),
             self.score.eq(take & c.scores),
             self.score_base.eq(c.score_base),
-            pooling.config.eq(c),
-            pooling.valid.eq(valid),
-            self.pool.eq(pooling.control),
-            self.updates.eq(pooling.updates),
-            writer.config.eq(c),
-            writer.valid.eq(pooling.emit),
-            pooling.emit_ready.eq(writer.ready),
-            writer.vector.eq(self.pooled),
-            self.write.eq(writer.write),
-            self.target.eq(c.target),
-            self.at.eq(writer.at),
-            self.word.eq(writer.word),
-            writer.granted.eq(self.granted),
+            self.updates.eq(Mux(pooling.updates, self.pool_neurons, 0) + row.updates),
         ]
-        enables = [take & (n < c.neurons) for n in range(p.neurons)]
+        enables = [take & (n < self.neurons) for n in range(p.neurons)]
         held, count = registers(
             m, "result", p.activity, enables, [self.words[n] for n in range(p.neurons)], self.clear_toggles
         )
-        m.d.comb += [self.pool_words[n].eq(held[n]) for n in range(p.neurons)]
         if count is not None:
             m.d.comb += self.toggles.eq(count)
 
         m.d.sync += completed.eq(completed + self.complete - take)
         with m.If(take):
             m.d.sync += [
-                valid.eq(1),
-                pixels.eq(pixels - 1),
+                held_valid.eq(1),
+                held_pixels.eq(pixels),
+                held_last.eq(last),
+                self.pool_neurons.eq(self.neurons),
+                cols_left.eq(cols_left - c.groups),
                 self.drain_index.eq(Mux(self.drain_index == p.accumulators - 1, 0, self.drain_index + 1)),
             ]
-        with m.Elif(pooling.ready):
-            m.d.sync += valid.eq(0)
+            with m.If(last):
+                m.d.sync += [cols_left.eq(c.cols), rows_left.eq(rows_left - 1)]
+        with m.Elif(held_done):
+            m.d.sync += held_valid.eq(0)
 
-        with m.Switch(state):
-            with m.Case(State.IDLE):
-                m.d.comb += queue.r_en.eq(1)
-                with m.If(queue.r_rdy):
-                    m.d.sync += [c.eq(queue.r_data), state.eq(State.START)]
-            with m.Case(State.START):
-                m.d.comb += [pooling.start.eq(1), writer.start.eq(1)]
-                m.d.sync += [pixels.eq(Mux(c.finish, c.cols * c.rows, 0)), state.eq(State.DRAIN)]
-            with m.Case(State.DRAIN):
-                with m.If((pixels == 0) & ~valid & ~writer.busy):
-                    m.d.sync += [state.eq(State.IDLE), self.written.eq(self.written + 1)]
+        m.d.comb += [
+            pooling.config.eq(c),
+            pooling.valid.eq(held_valid & ~straight),
+            pooling.last.eq(held_last),
+            pooling.room.eq(~down_valid | row.ready),
+            self.pool.eq(pooling.control),
+            row.config.eq(c),
+            row.valid.eq(Mux(straight, held_valid, down_valid)),
+            row.pixels.eq(Mux(straight, held_pixels, down_pixels)),
+            row.clipped_y.eq(clipped_y),
+            held_done.eq(Mux(straight, row.ready, pooling.ready)),
+            row.emit_ready.eq(writer.ready),
+        ]
+        for n in range(p.neurons):
+            m.d.comb += [self.pool_words[n].eq(held[n]), row.words[n].eq(Mux(straight, held[n], self.pooled[n]))]
+        with m.If(pooling.control.result):
+            m.d.sync += [down_valid.eq(1), down_pixels.eq(held_pixels), clipped_y.eq(pooling.clipped)]
+        with m.Elif(row.ready):
+            m.d.sync += down_valid.eq(0)
+
+        m.d.comb += [
+            writer.config.eq(c),
+            writer.valid.eq(row.emit),
+            writer.vector.eq(row.vector),
+            self.write.eq(writer.write),
+            self.target.eq(writer.target),
+            self.at.eq(writer.at),
+            self.mask.eq(writer.mask),
+            self.cell.eq(writer.cell),
+            writer.granted.eq(self.granted),
+        ]
+
+        ending = Signal()  # the compute before has ended but for its last cells
+        m.d.comb += end.eq(
+            (state == State.DRAIN)
+            & (rows_left == 0)
+            & ~(held_valid | down_valid | row.emit | ending)
+            & (writer.halves != 2)
+        )
+        with m.If(ending & writer.finished | end & ((writer.halves == 0) | writer.finished)):
+            m.d.sync += [self.written.eq(self.written + 1), ending.eq(0)]
+        with m.Elif(end):
+            m.d.sync += ending.eq(1)
         with m.If(self.clear):
             m.d.sync += self.written.eq(0)
+
+        m.d.comb += queue.r_en.eq((state == State.IDLE) | end)
+        with m.If(queue.r_en):
+            m.d.sync += state.eq(Mux(queue.r_rdy, State.START, State.IDLE))
+            with m.If(queue.r_rdy):
+                m.d.sync += c.eq(queue.r_data)
+        with m.If(state == State.START):
+            m.d.comb += [pooling.start.eq(1), row.start.eq(1), writer.start.eq(1)]
+            m.d.sync += [rows_left.eq(Mux(c.finish, c.rows, 0)), cols_left.eq(c.cols), state.eq(State.DRAIN)]
         return m

@@ -11,8 +11,23 @@ from hw.params import TileParams
 
 
 def line_layout(p: TileParams) -> data.ArrayLayout:
-    """``synapses`` words: a neuron-buffer row or a weight line."""
+    """``synapses`` words: a weight line, or the operands of a neuron."""
     return data.ArrayLayout(signed(p.fmt.width), p.synapses)
+
+
+def cell_layout(p: TileParams) -> data.ArrayLayout:
+    """One cell of a neuron buffer."""
+    return data.ArrayLayout(signed(p.fmt.width), p.cell_words)
+
+
+def beat_layout(p: TileParams) -> data.ArrayLayout:
+    """The words of a map in one DRAM beat."""
+    return data.ArrayLayout(signed(p.fmt.width), p.beat_words)
+
+
+def row_layout(p: TileParams) -> data.ArrayLayout:
+    """One row of a neuron buffer: word ``bank * cell_words + sub``."""
+    return data.ArrayLayout(signed(p.fmt.width), p.row_words)
 
 
 def wide_layout(p: TileParams) -> data.ArrayLayout:
@@ -26,7 +41,7 @@ def result_layout(p: TileParams) -> data.ArrayLayout:
 
 
 def pair_layout(isa: Isa) -> data.StructLayout:
-    """Word address in a neuron buffer: row and bank."""
+    """Cell of a neuron buffer: row and bank."""
     return data.StructLayout({"row": unsigned(isa.row_bits), "bank": unsigned(isa.bank_bits)})
 
 
@@ -61,7 +76,7 @@ def dram_port(p: TileParams) -> Signature:
 
 
 class PairAdder:
-    """Adds word addresses kept as (row, bank) pairs of a buffer with ``synapses`` banks: carry from bank to row."""
+    """Adds cell addresses kept as (row, bank) pairs: carry from bank to row."""
 
     def __init__(self, m: Module, isa: Isa) -> None:
         self._m = m
@@ -70,7 +85,7 @@ class PairAdder:
 
     def add(self, a: data.View, b_row: Value, b_bank: Value) -> data.View:
         """The sum of ``a`` and (b_row, b_bank), rows modulo their field."""
-        banks = self._isa.params.synapses
+        banks = self._isa.params.banks
         total = Signal(range(2 * banks))
         result = Signal(self._layout)
         carry = Signal()

@@ -11,7 +11,7 @@ from hw.buffers import NeuronBuffer
 from hw.compute import ComputeEngine, Cycle
 from hw.control import Control
 from hw.counters import Counters
-from hw.dma import TRANSFER_QUEUE, Dma
+from hw.dma import Dma
 from hw.events import COUNTER_BITS, event_names
 from hw.fetch import Fetch
 from hw.host import host_port
@@ -24,14 +24,18 @@ from hw.params import TileParams
 from hw.post import PostProcess
 from hw.signatures import dram_port, instruction_layout, popcount
 
-COMPUTE_QUEUE = 4
+# Instructions that wait at the engines. They are dispatched in order: a transfer that waits for room in a buffer must
+# not keep computes behind it from their engine.
+TRANSFER_QUEUE = 16
+COMPUTE_QUEUE = 8
 
 
 class Tile(Component):
     """Members: dram : Out(dram_port). host : In(host_port), registers of hw.host.
     start : In(1), program_address, image_address, result_address : In, beats, held while busy. busy, done : Out(1).
     increment_edge : Out(1), an increment has ended; stopped : Out, which; after done: where the run stopped.
-    winner, margin : Out, of the last decision. out__valid, out__data : every word as it is written to a buffer.
+    winner, margin : Out, of the last decision. out__valid, out__mask, out__data : every cell of results as it is
+    written to a buffer, and which of its words.
     snapshot_index : In, snapshot : Out, counters at the edge of that increment (absent without counters).
     fault : Out(1), an unknown instruction.
     """
@@ -53,7 +57,8 @@ class Tile(Component):
             "winner": Out(CLASS_BITS),
             "margin": Out(64),
             "out__valid": Out(1),
-            "out__data": Out(params.fmt.width),
+            "out__mask": Out(params.cell_words),
+            "out__data": Out(params.cell_words * params.fmt.width),
             "fault": Out(1),
         }
         if params.counters:
@@ -186,17 +191,19 @@ class Tile(Component):
             nfu.sb_row.eq(c.sb_row),
             nfu.sb_lanes.eq(c.sb_lanes),
             nfu.sb_lines.eq(c.sb_lines),
+            nfu.sb_pick.eq(c.sb_pick),
             c.sb_granted.eq(nfu.sb_granted),
             post.complete.eq(nfu.complete),
             nfu.drain_index.eq(post.drain_index),
             nfu.relu.eq(post.relu),
             post.words.eq(nfu.words),
             nfu.pool.eq(post.pool),
-            nfu.neurons.eq(post.neurons),
+            nfu.neurons.eq(post.pool_neurons),
             nfu.pool_words.eq(post.pool_words),
             post.pooled.eq(nfu.pooled),
             self.out__valid.eq(post.write & post.granted),
-            self.out__data.eq(post.word),
+            self.out__mask.eq(post.mask),
+            self.out__data.eq(post.cell),
         ]
 
     def _buffers(
@@ -207,20 +214,21 @@ class Tile(Component):
         m.d.sync += source.eq(engine.source)
         for b, port in enumerate(ports):
             m.d.comb += [
-                port.load.eq(c.line_write & (c.line_target == b)),
+                port.load.eq(c.load_write & (c.load_target == b)),
                 port.store.eq(r.store_read & (r.store_source == b)),
                 port.output.eq(post.write & (post.target == b)),
                 port.gather.eq(engine.read & (engine.source == b)),
-                port.at_load.eq(c.line_at),
-                port.at_store.eq(r.store_at),
-                port.at_output.eq(post.at),
-                port.origin.eq(engine.origin),
-                port.lanes_load.eq(c.line_lanes),
-                port.lanes_store.eq(r.store_lanes),
-                port.lanes_gather.eq(engine.lanes),
-                port.line.eq(c.line),
-                port.word.eq(post.word),
-                *(getattr(port, f"row_{e}").eq(getattr(engine, f"row_{e}")) for e in range(self.params.synapses)),
+                port.hold.eq(engine.hold & (engine.source == b)),
+                port.load_at.eq(c.load_at),
+                port.load_mask.eq(c.load_mask),
+                port.load_words.eq(c.load_words),
+                port.store_at.eq(r.store_at),
+                port.store_mask.eq(r.store_mask),
+                port.output_at.eq(post.at),
+                port.output_mask.eq(post.mask),
+                port.output_cell.eq(post.cell),
+                port.gather_banks.eq(engine.banks),
+                *(getattr(port, f"gather_row_{k}").eq(getattr(engine, f"row_{k}")) for k in range(self.params.banks)),
             ]
         stored_from = Signal()
         m.d.sync += stored_from.eq(r.store_source)
@@ -229,12 +237,12 @@ class Tile(Component):
             return Mux(select, getattr(ports[1], f"{name}_granted"), getattr(ports[0], f"{name}_granted"))
 
         m.d.comb += [
-            c.line_granted.eq(granted("load", c.line_target)),
+            c.load_granted.eq(granted("load", c.load_target)),
             r.store_granted.eq(granted("store", r.store_source)),
             post.granted.eq(granted("output", post.target)),
             engine.port_free.eq(granted("gather", engine.source)),
             nfu.line.eq(Mux(source, buffers[1].data.as_value(), buffers[0].data.as_value())),
-            r.store_line.eq(Mux(stored_from, buffers[1].data.as_value(), buffers[0].data.as_value())),
+            r.store_words.eq(Mux(stored_from, ports[1].store_words.as_value(), ports[0].store_words.as_value())),
         ]
 
     def _margin(self, m: Module, control: Any, margin: Any, post: Any, nfu: Any) -> None:
@@ -265,15 +273,14 @@ class Tile(Component):
     ) -> None:
         p, r, c = self.params, dma.requester, dma.consumer
         request = arbiter.port.req_valid & arbiter.port.req_ready
-        gathered = [Signal(p.synapses, name=f"gathered_{b}") for b in range(2)]
-        for b, port in enumerate(ports):
-            m.d.sync += gathered[b].eq(Mux(port.gather_granted, engine.lanes, 0))
 
         def reads(b: int) -> Value:
-            return popcount(gathered[b]) + Mux(ports[b].store_granted, popcount(r.store_lanes), 0)
+            cells = Mux(ports[b].gather & ports[b].gather_granted, popcount(engine.banks), 0)
+            return cells * p.cell_words + Mux(ports[b].store_granted, popcount(r.store_mask), 0)
 
         def writes(b: int) -> Value:
-            return Mux(ports[b].load_granted, popcount(c.line_lanes), ports[b].output_granted)
+            loaded = Mux(ports[b].load_granted, popcount(c.load_mask), 0)
+            return loaded + Mux(ports[b].output_granted, popcount(post.mask), 0)
 
         amounts: dict[str, Value] = {
             "instructions": control.executed,
@@ -282,14 +289,14 @@ class Tile(Component):
             "lane_gated": nfu.gated,
             "accumulate": nfu.accumulates,
             "activation": Mux(post.drained, post.neurons, 0),
-            "pool_update": Mux(post.updates, post.neurons, 0),
+            "pool_update": post.updates,
             "sb_read": nfu.sb_reads,
             "sb_write": Mux(nfu.sb_granted, popcount(c.sb_write) * popcount(c.sb_lanes), 0),
             "nbin_read": reads(0),
             "nbin_write": writes(0),
             "nbout_read": reads(1),
             "nbout_write": writes(1),
-            "output": self.out__valid,
+            "output": Mux(self.out__valid, popcount(post.mask), 0),
             "dram_read": request & ~arbiter.port.req_write,
             "dram_write": request & arbiter.port.req_write,
             "score_vector": post.score,

@@ -1,82 +1,198 @@
-"""Where each synapse lane reads its word of the input window, line by line (see hw.isa.Window)."""
+"""Which cells a step reads for a weight line, and where each lane finds its words (see hw.instructions.Window)."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
+from hw.cursor import place_layout
+from hw.instructions import COLUMN_BITS, UNUSED
 from hw.isa import KERNEL_BITS, MAP_BITS, Isa, Opcode
-from hw.signatures import instruction_layout, pair_layout
+from hw.params import TileParams, bits_for
+from hw.signatures import PairAdder, below, instruction_layout, pair_layout, popcount
+
+
+def lanes_layout(p: TileParams) -> data.ArrayLayout:
+    """Active lanes of each pixel of a step."""
+    return data.ArrayLayout(unsigned(p.synapses), p.groups)
+
+
+def places_layout(p: TileParams) -> data.ArrayLayout:
+    """A word of a gathered row of a buffer for each lane."""
+    return data.ArrayLayout(range(p.row_words), p.synapses)
 
 
 class WindowLanes(Component):
-    """Row, and whether it is inside the map, of every lane's word for one window origin.
+    """Cells to gather and lanes that compute, for one step and the current line.
 
-    Members: set : In(1), take ``window``. window : In(Window fields). rewind : In(1), back to line 0; step : In(1), on
-    to the next line (rewind wins). origin : In(pair), the buffer word of the window's origin. x, y : In, the origin's
-    pixel. in_w, in_h : In, the map. lanes_left : In, lanes that the current line uses.
-    rows_<e> : Out, inside : Out(synapses).
-    Timing: rows and inside are combinational in origin, x and y; set, rewind and step act at the next edge.
+    Members: set : In(1), take ``window``. window : In(Window fields). rewind : In(1), back to the first line; step :
+    In(1), on to the next line (set wins, then rewind). taps : Out, lanes of a whole line.
+    at : In(place_layout), the step's origin. pixels : In, of the step. lanes_left : In, lanes that the line uses.
+    in_w, in_h, columns, ring_rows, ring_back : In, of the Compute.
+    banks : Out(banks), banks to read, row_<b> : Out, the row in bank b.
+    lanes : Out(lanes_layout), active lanes. Lane e of pixel j finds its word at (start + place[e] + j) modulo
+    row_words of the row that was read last: start : Out, place : Out(places_layout).
+    Timing: outputs are combinational in the inputs of the step; set, rewind and step act at the next edge.
     """
 
     def __init__(self, isa: Isa) -> None:
         self._isa = isa
-        n = isa.params.synapses
+        p = isa.params
         super().__init__(
             {
                 "set": In(1),
                 "window": In(instruction_layout(isa, Opcode.WINDOW)),
                 "rewind": In(1),
                 "step": In(1),
-                "origin": In(pair_layout(isa)),
-                "x": In(signed(MAP_BITS)),
-                "y": In(signed(MAP_BITS)),
+                "taps": Out(range(p.synapses + 1)),
+                "at": In(place_layout(isa)),
+                "pixels": In(range(p.groups + 1)),
+                "lanes_left": In(range(p.synapses + 1)),
                 "in_w": In(MAP_BITS),
                 "in_h": In(MAP_BITS),
-                "lanes_left": In(range(n + 1)),
-                "inside": Out(n),
-                **{f"row_{e}": Out(isa.row_bits) for e in range(n)},
+                "columns": In(COLUMN_BITS),
+                "ring_rows": In(MAP_BITS),
+                "ring_back": In(isa.row_bits),
+                "banks": Out(p.banks),
+                "lanes": Out(lanes_layout(p)),
+                "start": Out(range(p.row_words)),
+                "place": Out(places_layout(p)),
+                **{f"row_{b}": Out(isa.row_bits) for b in range(p.banks)},
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        isa, n = self._isa, self._isa.params.synapses
-        start = Signal(instruction_layout(isa, Opcode.WINDOW))
-        with m.If(self.set):
-            m.d.sync += start.eq(self.window)
-        inside = []
-        for e in range(n):
-            offset = Signal(isa.row_bits, name=f"offset_{e}")
-            kx = Signal(KERNEL_BITS, name=f"kx_{e}")
-            ky = Signal(KERNEL_BITS, name=f"ky_{e}")
-            next_x = Signal(KERNEL_BITS + 1, name=f"next_x_{e}")
-            next_y = Signal(KERNEL_BITS + 1, name=f"next_y_{e}")
-            carry_x = Signal(name=f"carry_x_{e}")
-            carry_y = Signal(name=f"carry_y_{e}")
+        isa, p = self._isa, self._isa.params
+        n = p.synapses
+        first = Signal(instruction_layout(isa, Opcode.WINDOW))  # as it was set
+        kx = Signal(data.ArrayLayout(KERNEL_BITS, n))
+        ky = Signal(data.ArrayLayout(KERNEL_BITS, n))
+        offset = Signal(data.ArrayLayout(isa.row_bits, n))
+        line_at = Signal(pair_layout(isa))  # from the start of run 0 of the first line to that of this line
+        self._lines(m, first, kx, ky, offset, line_at)
+
+        origin = PairAdder(m, isa).add(self.at.cell, line_at.row, line_at.bank)
+        m.d.comb += [self.taps.eq(first.taps), self.start.eq(origin.bank * p.cell_words + self.at.sub)]
+
+        # lanes: the run of each, then what the run and its own column say
+        starts = [Value.cast(0), *(kx[e] == 0 for e in range(1, n))]
+        used = below(self.lanes_left, n)
+        last_run = Signal(range(n))
+        m.d.comb += last_run.eq(popcount(Cat(*starts) & used))
+        run_y, run_used, run_row = Signal(n), Signal(n), []
+        for r in range(n):
+            y = self.at.y + ky[r]
+            wraps = (self.ring_rows != 0) & (self.at.ring_y + ky[r] >= self.ring_rows)
+            row = Signal(isa.row_bits, name=f"run_row_{r}")
             m.d.comb += [
-                next_x.eq(kx + start.step_x),
-                carry_x.eq(next_x >= start.kernel_w),
-                next_y.eq(ky + start.step_y + carry_x),
-                carry_y.eq(next_y >= start.kernel_h),
+                run_y[r].eq((y >= 0) & (y < self.in_h)),
+                run_used[r].eq(run_y[r] & (r <= last_run)),
+                row.eq(offset[r] - Mux(wraps, self.ring_back, 0)),
             ]
-            with m.If(self.set):
-                m.d.sync += [
-                    offset.eq(self.window.row_offset[e]),
-                    kx.eq(self.window.kx[e]),
-                    ky.eq(self.window.ky[e]),
-                ]
-            with m.Elif(self.rewind):
-                m.d.sync += [offset.eq(start.row_offset[e]), kx.eq(start.kx[e]), ky.eq(start.ky[e])]
-            with m.Elif(self.step):
-                delta = Array(start.delta[i] for i in range(4))[Cat(carry_x, carry_y)]
-                m.d.sync += [
-                    offset.eq(offset + delta),
-                    kx.eq(Mux(carry_x, next_x - start.kernel_w, next_x)),
-                    ky.eq(Mux(carry_y, next_y - start.kernel_h, next_y)),
-                ]
-            at_x = self.x + kx
-            at_y = self.y + ky
-            wraps = self.origin.bank >= n - e if e else 0
-            m.d.comb += getattr(self, f"row_{e}").eq(self.origin.row + offset + wraps)
-            inside.append((e < self.lanes_left) & (at_x >= 0) & (at_x < self.in_w) & (at_y >= 0) & (at_y < self.in_h))
-        m.d.comb += self.inside.eq(Cat(*inside))
+            run_row.append(row)
+        self._lane_outputs(m, first, kx, self._counts(m, starts), run_y, used)
+        self._slots(m, first, origin, run_row, run_used)
         return m
+
+    def _lines(
+        self, m: Module, first: data.View, kx: data.View, ky: data.View, offset: data.View, at: data.View
+    ) -> None:
+        """State of the line: columns of lanes, rows of runs, the way to run 0's start."""
+        n = self._isa.params.synapses
+        pairs = PairAdder(m, self._isa)
+        next_x = [Signal(KERNEL_BITS + 1, name=f"next_x_{e}") for e in range(n)]
+        m.d.comb += [next_x[e].eq(kx[e] + first.step_x) for e in range(n)]
+        carry_x = Signal()
+        m.d.comb += carry_x.eq(next_x[0] >= first.kernel_w)
+        further = pairs.add(at, first.line_row, first.line_bank)
+        next_at = pairs.add(further, 0, Mux(carry_x, first.spacing, 0))
+        deltas = [Mux(carry_x, first.delta[1], first.delta[0]), Mux(carry_x, first.delta[3], first.delta[2])]
+        with m.If(self.set):
+            w = self.window
+            m.d.sync += [first.eq(w), kx.eq(w.kx), ky.eq(w.ky), offset.eq(w.row_offset), at.eq(0)]
+        with m.Elif(self.rewind):
+            m.d.sync += [kx.eq(first.kx), ky.eq(first.ky), offset.eq(first.row_offset), at.eq(0)]
+        with m.Elif(self.step):
+            m.d.sync += at.eq(next_at)
+            for e in range(n):
+                m.d.sync += kx[e].eq(Mux(next_x[e] >= first.kernel_w, next_x[e] - first.kernel_w, next_x[e]))
+            for r in range(n):
+                next_y = Signal(KERNEL_BITS + 1, name=f"next_y_{r}")
+                carry_y = Signal(name=f"carry_y_{r}")
+                m.d.comb += [next_y.eq(ky[r] + first.step_y + carry_x), carry_y.eq(next_y >= first.kernel_h)]
+                m.d.sync += [
+                    ky[r].eq(Mux(carry_y, next_y - first.kernel_h, next_y)),
+                    offset[r].eq(offset[r] + Mux(carry_y, deltas[1], deltas[0])),
+                ]
+
+    def _counts(self, m: Module, starts: list[Value]) -> list[Value]:
+        """Run of each lane: how many lanes from 1 up to it start a run, by a logarithmic prefix sum."""
+        counts, reach = starts, 1
+        while reach < len(starts):
+            counts = [count + counts[e - reach] if e >= reach else count for e, count in enumerate(counts)]
+            reach *= 2
+        runs = [Signal(self._isa.run_bits, name=f"run_{e}") for e in range(len(starts))]
+        m.d.comb += [run.eq(count) for run, count in zip(runs, counts, strict=True)]
+        return list(runs)
+
+    def _lane_outputs(
+        self, m: Module, first: data.View, kx: data.View, runs: list[Value], run_y: Value, used: Value
+    ) -> None:
+        p = self._isa.params
+        size = bits_for(p.banks)
+        banks = Signal(p.synapses * size)  # of each run's start, after run 0's
+        m.d.comb += banks.eq(Cat((Value.cast(r * first.spacing) % p.banks)[:size] for r in range(p.synapses)))
+        reach = (1 << KERNEL_BITS) + p.groups - 1
+        left, right = Signal(range(reach + 1)), Signal(range(reach + 1))
+        inside = Signal(reach)  # bit t: pixel x + t lies inside the row
+        width = self.in_w - self.at.x
+        m.d.comb += [
+            left.eq(Mux(self.at.x >= 0, 0, Mux(-self.at.x > reach, reach, -self.at.x))),
+            right.eq(Mux(width <= 0, 0, Mux(width > reach, reach, width))),
+            inside.eq(below(right, reach) & ~below(left, reach)),
+        ]
+        pixels = below(self.pixels, p.groups)
+        columns = []
+        for e, run in enumerate(runs):
+            place = Signal(range(2 * p.row_words), name=f"place_{e}")
+            column = Signal(p.groups, name=f"pixels_{e}")
+            m.d.comb += [
+                place.eq(banks.word_select(run, size) * p.cell_words + kx[e]),
+                self.place[e].eq(Mux(place >= p.row_words, place - p.row_words, place)),
+            ]
+            with m.If(used[e] & run_y.bit_select(run, 1)):
+                m.d.comb += column.eq(inside.bit_select(kx[e], p.groups) & pixels)
+            columns.append(column)
+        m.d.comb += [self.lanes[j].eq(Cat(column[j] for column in columns)) for j in range(p.groups)]
+
+    def _slots(self, m: Module, first: data.View, origin: data.View, run_row: list[Value], run_used: Value) -> None:
+        """Slots of the gather, and their turn to the banks they stand for."""
+        isa, p = self._isa, self._isa.params
+        start = self.at.x - self.at.sub
+        columns = Signal(UNUSED + 1)
+        m.d.comb += columns.eq(
+            Cat(
+                (k < self.columns) & (start + (k + 1) * p.cell_words > 0) & (start + k * p.cell_words < self.in_w)
+                for k in range(UNUSED)
+            )
+        )
+        rows = Signal(p.synapses * isa.row_bits)
+        m.d.comb += rows.eq(Cat(*run_row))
+        size = isa.row_bits + 1
+        slots = []
+        for k in range(p.banks):
+            run = first.slot_run[k]
+            slot = Signal(size, name=f"slot_{k}")
+            active = run_used.bit_select(run, 1) & columns.bit_select(first.slot_column[k], 1)
+            row = (rows.word_select(run, isa.row_bits) + first.slot_carry[k])[: isa.row_bits]
+            m.d.comb += slot.eq(Cat(row, active))
+            slots.append(slot)
+        shift, turned = Signal(range(p.banks * size + 1)), Signal(p.banks * size)
+        m.d.comb += [
+            shift.eq((p.banks - origin.bank) * size),
+            turned.eq(Cat(*slots, *slots).bit_select(shift, p.banks * size)),  # bank b: slot (b - origin.bank) % banks
+            self.banks.eq(Cat(turned[b * size + isa.row_bits] for b in range(p.banks))),
+        ]
+        for b in range(p.banks):
+            row = turned[b * size : b * size + isa.row_bits]
+            m.d.comb += getattr(self, f"row_{b}").eq(row + origin.row + (b < origin.bank))

@@ -26,39 +26,45 @@ def _cacti(node: int, flavour: str, words: str, ports: str, bits: int) -> dict[s
 
 
 def cacti_memory(node: int, flavour: str, width: int) -> Iterator[tuple[str, Entry]]:
-    """SB, NBin and NBout by CACTI: 16-word rows, banks of one row; per-word figures are the row's divided by 16."""
+    """Buffers by CACTI, per word of an array's row: SB has rows of 16 words, NBin and NBout rows of a cell."""
     line = LANES * width
     volts = other(f"cacti_vdd_{node}_{flavour}")
     kept = width == 16 and flavour != "lop"
     main = _cacti(node, flavour, "Bin_5KiB_w16" if kept else "Bin", "1rw", line)
     fine = _cacti(node, flavour, "SB_64banks" if width == 32 else "SB_32banks", "1rw", 16 * line)
-    fine_rows = 64 if width == 32 else 32
+    fine_banks = 64 if width == 32 else 32
+    fine_words = 128 // width
     shown = "hp" if flavour == "lop" else flavour  # the table has no two-port lop rows: hp's ratio stands in
     ported, single = (_cacti(node, shown, "Bin", ports, line) for ports in ("1r1w", "1rw"))
+    ends = f"high: 16-word rows, {shown}, one read and one write port over one port"
     for way in ("read", "write"):
         value = number(main, f"{way}_pJ") / LANES
-        low = number(fine, f"{way}_pJ") / (16 * LANES)
-        high = value * number(ported, f"{way}_pJ") / number(single, f"{way}_pJ")
+        cell = number(fine, f"{way}_pJ") / (16 * LANES)
+        high = max(value, value * number(ported, f"{way}_pJ") / number(single, f"{way}_pJ"))
         text = (
             f"CACTI 7, {main['words']}x{line} array {number(main, f'{way}_pJ')} pJ per {LANES} words / {LANES} "
-            f"(sram.csv, {main['source']}); low: SB in {fine_rows} banks of 80x128; "
-            f"high: {shown}, one read and one write port over one port"
+            f"(sram.csv, {main['source']}); low: SB in {fine_banks} banks of 80x128; {ends}"
         )
-        for buffer in BUFFERS:
-            yield f"{buffer}_{way}_pj_per_word", Entry(value, min(low, value), max(high, value), volts, text, buffer)
-    kib = float(main["words"]) * line / 8 / 1024
-    leak = number(main, "leak_mW") / kib
-    high = leak * number(ported, "leak_mW") / number(single, "leak_mW")
-    text = f"CACTI 7 at 350 K: {main['leak_mW']} mW for {kib:g} KiB (sram.csv, {main['source']}); high: two ports"
+        yield f"sb_{way}_pj_per_word", Entry(value, min(cell, value), high, volts, text, "sb")
+        text = (
+            f"CACTI 7, 80x128 arrays, {fine_banks} of them {number(fine, f'{way}_pJ')} pJ, per {fine_words} words "
+            f"(sram.csv, {fine['source']}); low: no figure for fewer rows; {ends}"
+        )
+        for buffer in ("nbin", "nbout"):
+            yield f"{buffer}_{way}_pj_per_word", Entry(cell, cell, max(cell, high), volts, text, buffer)
+    twice = number(ported, "leak_mW") / number(single, "leak_mW")
     for buffer in BUFFERS:
-        yield (
-            f"{buffer}_leakage_mw_per_kib",
-            Entry(leak, leak * 0.49, high, volts, text + "; low: 300 K, x0.49", "leakage"),
-        )
+        item, bits = (main, line) if buffer == "sb" else (fine, 16 * line)
+        kib = float(item["words"]) * bits / 8 / 1024
+        leak = number(item, "leak_mW") / kib
+        text = f"CACTI 7 at 350 K: {item['leak_mW']} mW for {kib:g} KiB (sram.csv, {item['source']}); high: two ports"
+        text += "; low: 300 K, x0.49"
+        yield f"{buffer}_leakage_mw_per_kib", Entry(leak, leak * 0.49, leak * twice, volts, text, "leakage")
 
 
 def macro_memory(width: int) -> Iterator[tuple[str, Entry]]:
-    """Real 130 nm macros scaled to 65 nm at 1.1 V. Buffers deeper than 64 rows are banks of 64, one bank active."""
+    """Real 130 nm macros scaled to 65 nm at 1.1 V: 64 bits wide, so a cell's words cost what a line's words do.
+    Buffers deeper than 64 rows are banks of 64, one bank active."""
     line = LANES * width
     scaled = row("sram", buffer=f"Bin_{line // 64}x(64x64)macros", bits=str(line), nth=1)
     cool = row("sram", buffer=f"Bin_{line // 64}x(64x64)macros", bits=str(line), nth=0)
@@ -208,6 +214,7 @@ TITLES = {
 NOT_COVERED = (
     "wires between blocks and the clock tree beyond the band of the clock price",
     "leakage of logic",
+    "the selection network between NBin, NBout and the operand registers",
     "the clock of accumulators, pooling windows and queues, small memories in the Verilog",
     "the switching of an idle buffer's address and data wires",
     "process, temperature and supply corners",

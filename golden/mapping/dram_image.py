@@ -1,46 +1,50 @@
-"""Words in DRAM: lines of ``synapses`` words, each word little-endian in ``word_bytes``, lines and beats padded."""
+"""Words in DRAM, each little-endian in ``word_bytes``: weight lines of ``synapses`` words, padded; dense rows of maps.
+
+Runs of lines and rows start at beat boundaries; the rest of their last beat is zero.
+"""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.mapping.layout import lines_of, run_beats
+from golden.mapping.layout import run_beats
 from hw.errors import BadInput
 from hw.params import TileParams
 
 _TYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<i1"), 2: np.dtype("<i2"), 4: np.dtype("<i4")}
 
 
-def pack_lines(lines: NDArray[np.int64], p: TileParams) -> bytes:
-    """Bytes of lines [..., group, synapses]; each group starts at a beat boundary."""
-    if lines.size and (int(lines.min()) < p.fmt.low or int(lines.max()) > p.fmt.high):
+def _raw(words: NDArray[np.int64], p: TileParams) -> NDArray[np.uint8]:
+    """Bytes of words [..., count] as [..., count * word_bytes]; refuses a word that is none of the format's."""
+    if words.size and (int(words.min()) < p.fmt.low or int(words.max()) > p.fmt.high):
         raise BadInput(
-            f"words of {p.fmt} want {p.fmt.low} to {p.fmt.high}, not {int(lines.min())} to {int(lines.max())}"
+            f"words of {p.fmt} want {p.fmt.low} to {p.fmt.high}, not {int(words.min())} to {int(words.max())}"
         )
+    return np.ascontiguousarray(words.astype(_TYPES[p.word_bytes])).view(np.uint8)
+
+
+def pack_lines(lines: NDArray[np.int64], p: TileParams) -> bytes:
+    """Bytes of weight lines [..., group, synapses]; each group starts at a beat boundary."""
     group = lines.shape[-2]
-    flat = lines.reshape(-1, group, p.synapses)
+    words = _raw(lines.reshape(-1, group, p.synapses), p)
     beats = -(-group // p.lines_per_beat)
-    raw = np.zeros((len(flat), beats * p.lines_per_beat, p.line_bytes), dtype=np.uint8)
-    words = np.ascontiguousarray(flat.astype(_TYPES[p.word_bytes])).view(np.uint8)
-    raw[:, :group, : p.synapses * p.word_bytes] = words.reshape(len(flat), group, -1)
+    raw = np.zeros((len(words), beats * p.lines_per_beat, p.line_bytes), dtype=np.uint8)
+    raw[:, :group, : words.shape[-1]] = words
     return raw.tobytes()
 
 
 def pack_rows(rows: NDArray[np.int64], p: TileParams) -> bytes:
-    """Bytes of rows [..., width], each a run of lines from a beat boundary."""
-    width = rows.shape[-1]
-    lines = lines_of(width, p)
-    padded = np.zeros((rows.size // width, lines * p.synapses), dtype=np.int64)
-    padded[:, :width] = rows.reshape(-1, width)
-    return pack_lines(padded.reshape(-1, lines, p.synapses), p)
+    """Bytes of map rows [..., width], each dense from a beat boundary on."""
+    words = _raw(rows.reshape(-1, rows.shape[-1]), p)
+    raw = np.zeros((len(words), run_beats(rows.shape[-1], p) * p.dram_beat_bytes), dtype=np.uint8)
+    raw[:, : words.shape[-1]] = words
+    return raw.tobytes()
 
 
 def unpack_words(raw: bytes, count: int, p: TileParams) -> NDArray[np.int64]:
-    """The first ``count`` words of one run of lines."""
+    """The first ``count`` words of one map row."""
     wanted = run_beats(count, p) * p.dram_beat_bytes
     if len(raw) < wanted:
         raise BadInput(f"{count} words want {wanted} bytes, not {len(raw)}")
-    lines = np.frombuffer(raw[:wanted], dtype=np.uint8).reshape(-1, p.line_bytes)
-    words = np.frombuffer(lines[:, : p.synapses * p.word_bytes].tobytes(), dtype=_TYPES[p.word_bytes])
-    return words[:count].astype(np.int64)
+    return np.frombuffer(raw[:wanted], dtype=_TYPES[p.word_bytes])[:count].astype(np.int64)

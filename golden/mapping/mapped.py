@@ -8,8 +8,8 @@ from torch import Tensor
 
 from golden.counts import count_run
 from golden.mapping.dram_image import pack_rows, unpack_words
+from golden.mapping.layer_plan import LayerPlan
 from golden.mapping.ops import Emit
-from golden.mapping.plan import LayerPlan
 from golden.network import Network
 from hw.errors import BadInput
 from hw.instructions import Instruction

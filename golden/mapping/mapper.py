@@ -1,18 +1,23 @@
 """Increments of a network to program and DRAM image."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from golden.mapping.dram_image import pack_lines
+from golden.mapping.emission import Constants
+from golden.mapping.layer_plan import Input, LayerPlan
 from golden.mapping.layout import DramMap, run_beats
 from golden.mapping.mapped import Mapped
 from golden.mapping.ops import Emit, Op, Region, hoist, with_waits
-from golden.mapping.pieces import block_lines, blocks, pack_weights
-from golden.mapping.plan import LayerPlan, Planner
-from golden.mapping.schedule import Constants, Scheduler
+from golden.mapping.pieces import Block, blocks, pack_weights
+from golden.mapping.plan import Planner
+from golden.mapping.schedule import schedule, scores_store
+from golden.mapping.slabs import input_rows
+from golden.mapping.view import cells_of, view_of
 from golden.network import Layer, Network
+from golden.timing import DDR3, predict
 from hw.errors import BadInput
 from hw.instructions import (
     CLASS_BITS,
@@ -31,10 +36,17 @@ from hw.isa import Isa, isa
 from hw.params import TileParams
 
 MOST_CLASSES = 1 << CLASS_BITS  # that score_base can number
+PRICES = ((1.0, 0.1), (1.0, 0.4), (1.0, 1.0), (0.3, 1.0))  # of computing and of DRAM time, tried in turn
+ALTERNATIVES = 10  # other plans of a layer that are tried
+SEARCHED_OPERATIONS = 10_000  # of all tries of a layer together, at most
+CUTS = 4  # blocks of a layer, at most, that start within a block of weights
 
 
-def map_network(networks: Sequence[Network], params: TileParams) -> Mapped:
+def map_network(networks: Sequence[Network], params: TileParams, *, search: bool = True) -> Mapped:
     """Program and image of quantised ``networks``, each a prefix (in channels) of the next.
+
+    search: try several plans of every layer and take those with the fewest predicted cycles (golden.timing); without
+    it the plans that a rough estimate likes best, which takes a fraction of the time.
 
     Only the last layer is stored per increment. Raises BadInput for networks that are not nested, whose sums could
     overflow an accumulator, or that do not fit, with the sizes.
@@ -43,7 +55,7 @@ def map_network(networks: Sequence[Network], params: TileParams) -> Mapped:
     check_nested(nets, params)
     for network in nets:
         check_sums(network, params)
-    return _Mapper(nets, params).run()
+    return _Mapper(nets, params, search).run()
 
 
 def check_nested(nets: tuple[Network, ...], p: TileParams) -> None:
@@ -105,28 +117,98 @@ class _Constants:
             self.raw += pack_lines(lines, self.p)
         return at
 
+    def mark(self) -> int:
+        return len(self.raw)
+
+    def back_to(self, mark: int) -> None:
+        del self.raw[mark:]
+
+    def since(self, mark: int) -> bytes:
+        return bytes(self.raw[mark:])
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """Beats of the hidden layers' biases and weights, and the lines of a block of each."""
+
+    biases: int
+    weights: tuple[int, ...]
+    lines: tuple[int, ...]
+
+
+def _words(layer: Layer, first: int, p: TileParams) -> np.ndarray:
+    return layer.bias[first : first + p.neurons].numpy()
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One way to run an increment: predicted cycles, plans, operations, scratch area, constants of its own."""
+
+    cycles: int
+    plans: tuple[LayerPlan, ...]
+    ops: tuple[Op, ...]
+    scratch_beats: int
+    constants: bytes
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A program of one increment as golden.timing wants it."""
+
+    params: TileParams
+    program_address: int
+    segment_addresses: tuple[int, ...]
+    image_address: int
+    image_beats: int
+    segments: tuple[tuple[Instruction, ...], ...]
+
 
 class _Mapper:
-    def __init__(self, nets: tuple[Network, ...], params: TileParams) -> None:
+    def __init__(self, nets: tuple[Network, ...], params: TileParams, search: bool) -> None:
         self.nets = nets
+        self.search = search
         self.p = params
         self.isa: Isa = isa(params)
 
     def run(self) -> Mapped:
-        p, nets = self.p, self.nets
-        full = Planner(p, self._bias_rows(nets[-1])).network(nets[-1], None)
-        chunks = [plan.chunk for plan in full]
-        # a smaller increment's own chunk would pack its weights differently; its classifier is its own anyway
-        plans = [Planner(p, self._bias_rows(net)).network(net, chunks) for net in nets[:-1]] + [full]
+        p = self.p
         constants = _Constants(p)
-        tables = self._constants(constants, chunks)
-        scratch, scratch_beats = self._scratch(plans)
-        sequences = []
-        for number, chosen in enumerate(plans):
-            scheduler = Scheduler(chosen, tables[number], scratch[number], p)
-            ops = hoist(scheduler.run(), p)
-            sequences.append(with_waits([*ops, scheduler.scores_store()], p))
+        shared = self._shared(constants)
+        plans, sequences, scratch_beats = [], [], 0
+        for net in self.nets:
+            own = constants.mark()
+
+            def build(chosen: list[LayerPlan], net: Network = net, own: int = own) -> _Candidate:
+                constants.back_to(own)
+                tables = self._constants(constants, shared, net, chosen)
+                maps, beats = self._scratch(chosen)
+                ops = hoist(schedule(chosen, tables, maps, p), p)
+                ops = with_waits([*ops, scores_store(chosen[-1], p)], p)
+                cycles = self._predicted(ops, len(constants.raw) // p.dram_beat_bytes, beats) if self.search else 0
+                return _Candidate(cycles, tuple(chosen), tuple(ops), beats, constants.since(own))
+
+            best = self._improved(net, build)
+            constants.back_to(own)
+            constants.raw += best.constants
+            plans.append(list(best.plans))
+            sequences.append(list(best.ops))
+            scratch_beats = max(scratch_beats, best.scratch_beats)
         return self._assemble(plans, constants, sequences, scratch_beats)
+
+    def _improved(self, net: Network, build: Callable[[list[LayerPlan]], "_Candidate"]) -> "_Candidate":
+        """The quickest of the plans at several prices, then with other plans of single layers as long as that helps."""
+        if not self.search:
+            return build(Planner(self.p, self._bias_rows(net), PRICES[1]).network(net))
+        planners = [Planner(self.p, self._bias_rows(net), prices) for prices in PRICES]
+        candidates = [build(planner.network(net)) for planner in planners]
+        best = min(candidates, key=lambda candidate: candidate.cycles)
+        planner = planners[candidates.index(best)]
+        for index in range(len(net.layers)):
+            most = min(ALTERNATIVES, SEARCHED_OPERATIONS // len(best.ops))
+            for other in planner.alternatives(net, best.plans, index, most):
+                tried = build([*best.plans[:index], other, *best.plans[index + 1 :]])
+                best = min(best, tried, key=lambda candidate: candidate.cycles)
+        return best
 
     # -- constants -----------------------------------------------------------------------------------------------
 
@@ -137,65 +219,93 @@ class _Mapper:
             (b, index) for index, layer in layers for b in range(len(list(blocks(len(layer.weight), self.p))))
         )
 
-    def _bias_rows(self, net: Network) -> int:
-        """SB rows of biases: hidden layers' lines, then the classifier's from a new row on."""
-        n, last = self.p.neurons, len(list(blocks(net.classes, self.p)))
-        return -(-len(self._bias_order(net)) // n) + -(-last // n)
-
     def _bias_order(self, net: Network) -> list[tuple[int, int]]:
         """The largest increment's bias lines up to the last one that ``net`` needs."""
         order = self._hidden_blocks(self.nets[-1])
         mine = set(self._hidden_blocks(net))
         return order[: max((order.index(item) + 1 for item in mine), default=0)]
 
-    def _bias_table(self, lines: list[tuple[Layer, int]]) -> np.ndarray:
+    def _bias_rows(self, net: Network) -> int:
+        """SB rows of biases at most: hidden layers' lines, then from a new row on the classifier's and cut blocks'."""
+        n = self.p.neurons
+        own = len(list(blocks(net.classes, self.p))) + CUTS * len(net.layers)
+        return -(-len(self._bias_order(net)) // n) + -(-own // n)
+
+    def _bias_lines(self, biases: list[np.ndarray]) -> np.ndarray:
         """Bias lines by SB row and bank, [rows, neurons, synapses]."""
         n = self.p.neurons
-        table = np.zeros((-(-len(lines) // n) * n, self.p.synapses), dtype=np.int64)
-        for at, (layer, block) in enumerate(lines):
-            words = layer.bias[block * n : (block + 1) * n].numpy()
+        table = np.zeros((-(-len(biases) // n) * n, self.p.synapses), dtype=np.int64)
+        for at, words in enumerate(biases):
             table[at, : len(words)] = words
         return table.reshape(-1, n, self.p.synapses)
 
-    def _constants(self, constants: _Constants, chunks: list[int]) -> list[Constants]:
+    def _shared(self, constants: _Constants) -> "_Shared":
+        """Biases and weights of the hidden layers, stored once for all increments."""
         p, full = self.p, self.nets[-1]
-        n = p.neurons
-        hidden = self._hidden_blocks(full)
-        bias_at = constants.add(self._bias_table([(full.layers[index], b) for b, index in hidden]))
-        weights = [constants.add(pack_weights(layer, chunks[i], p)) for i, layer in enumerate(full.layers[:-1])]
-        lines = [block_lines(layer, chunks[i], p) for i, layer in enumerate(full.layers[:-1])]
-        found = []
-        for net in self.nets:
-            last = net.layers[-1]
-            classifier = [(last, b) for b in range(len(list(blocks(net.classes, p))))]
-            own_bias = constants.add(self._bias_table(classifier))
-            own = constants.add(pack_weights(last, chunks[-1], p))
-            order = self._bias_order(net)
-            rows = -(-len(order) // n)
-            own_rows = -(-len(classifier) // n)
-            places = {(index, b): divmod(at, n) for at, (b, index) in enumerate(order)}
-            index = len(net.layers) - 1
-            places |= {(index, b): (rows + b // n, b % n) for b in range(len(classifier))}
-            tables = [(bias_at, 0, rows)] if rows else []
-            tables.append((own_bias, rows, own_rows))
-            block = block_lines(last, chunks[-1], p)
-            found.append(Constants((*weights, own), (*lines, block), tuple(tables), places, rows + own_rows))
-        return found
+        hidden = [_words(full.layers[index], b * p.neurons, p) for b, index in self._hidden_blocks(full)]
+        bias_at = constants.add(self._bias_lines(hidden))
+        weights = tuple(constants.add(pack_weights(layer, p)) for layer in full.layers[:-1])
+        return _Shared(bias_at, weights, tuple(view_of(layer, p).lines for layer in full.layers[:-1]))
+
+    def _constants(
+        self, constants: _Constants, shared: "_Shared", net: Network, chosen: list[LayerPlan]
+    ) -> Constants:  # fmt: skip
+        """Where ``net`` finds its constants; adds its own: the classifier's, biases of cut blocks."""
+        p, n = self.p, self.p.neurons
+        last = len(net.layers) - 1
+        cut: list[tuple[int, Block]] = [
+            (index, block)
+            for index, plan in enumerate(chosen)
+            for block in plan.blocks
+            if block.offset or index == last
+        ]
+        own_bias = constants.add(self._bias_lines([_words(net.layers[i], block.first, p) for i, block in cut]))
+        own = constants.add(pack_weights(net.layers[last], p))
+        order = self._bias_order(net)
+        rows, own_rows = -(-len(order) // n), -(-len(cut) // n)
+        places = {(index, b * n): divmod(at, n) for at, (b, index) in enumerate(order)}
+        places |= {(i, block.first): (rows + at // n, at % n) for at, (i, block) in enumerate(cut)}
+        tables = [(shared.biases, 0, rows)] if rows else []
+        tables.append((own_bias, rows, own_rows))
+        lines = (*shared.lines, view_of(net.layers[last], p).lines)
+        return Constants((*shared.weights, own), lines, tuple(tables), places, rows + own_rows)
+
+    def _predicted(self, ops: list[Op], constant_beats: int, scratch_beats: int) -> int:
+        """Cycles of an increment's operations, were it the only one in DRAM."""
+        p, first = self.p, self.isa.instruction_beats
+        constants_at = first * (len(ops) + 3)  # Entry, Decide, End
+        scratch_at = constants_at + constant_beats
+        code = _code(ops, constants_at, scratch_at)
+        channels, height, width = self.nets[0].input_shape
+        image_beats = channels * height * run_beats(width, p)
+        segment = (*code[:-1], Decide(0, 1), code[-1], End())
+        trial = _Trial(p, 0, (first,), scratch_at + scratch_beats, image_beats, (segment,))
+        return predict(trial, 0, DDR3()).cycles
 
     # -- addresses -----------------------------------------------------------------------------------------------
 
-    def _scratch(self, plans: list[list[LayerPlan]]) -> tuple[list[list[int]], int]:
-        """Beat of each layer's spilled map within the scratch area, per increment, and the area's size."""
-        found, most = [], 0
-        for chosen in plans:
-            at, offsets = 0, []
-            for plan in chosen:
-                offsets.append(at)
-                if plan.stage is not None:
-                    at += DramMap.of(plan.layer.out_shape, Base.ABSOLUTE, 0, self.p).beats
-            found.append(offsets)
-            most = max(most, at)
-        return found, most
+    def _scratch(self, chosen: list[LayerPlan]) -> tuple[list[DramMap], int]:
+        """Every layer's input in DRAM (scratch addresses from the area's start), and the beats used of the area."""
+        at, maps = 0, [DramMap.of(chosen[0].layer.in_shape, Base.IMAGE, 0, self.p)]
+        for index, plan in enumerate(chosen):
+            following = chosen[index + 1] if index + 1 < len(chosen) else None
+            dense = following is not None and self._dense(plan, following)
+            maps.append(DramMap.of(plan.layer.out_shape, Base.ABSOLUTE, at, self.p, dense))
+            if plan.stage is not None:
+                at += maps[-1].beats
+        return maps, at
+
+    def _dense(self, plan: LayerPlan, following: LayerPlan) -> bool:
+        """Whether a spilled map may lie plane by plane: both sides move whole cells of rows without gaps."""
+        p = self.p
+        _, height, width = plan.layer.out_shape
+        cells = cells_of(width, p)
+        if plan.stage is None or width % p.cell_words or following.kind != Input.AREAS or following.view.vector:
+            return False
+        whole = all(input_rows(following.layer, slab) == (0, height) for slab in following.slabs)
+        beats = all(slab.out_y * cells % p.beat_cells == 0 for slab in plan.slabs)
+        assert following.areas is not None
+        return whole and beats and following.areas.pitch == cells == plan.stage.pitch
 
     def _assemble(
         self, plans: list[list[LayerPlan]], constants: _Constants, sequences: list[list[Op]], scratch_beats: int
@@ -218,15 +328,9 @@ class _Mapper:
                 f"program, weights and maps want {(image_at + image_beats + result_beats) * p.dram_beat_bytes} bytes "
                 f"of DRAM, but {p.name} has {p.dram_bytes}; use a smaller network"
             )
-        base = {Region.CONSTANTS: constants_at, Region.SCRATCH: scratch_at}
         segments = []
         for number, ops in enumerate(sequences):
-            code: list[Instruction] = []
-            for op in ops:
-                moved = op.instruction
-                if isinstance(moved, Load | Store):
-                    moved = replace(moved, address=moved.address + base.get(op.region, 0))
-                code.append(moved)
+            code = _code(ops, constants_at, scratch_at)
             last = number == len(sequences) - 1
             following = (0, 0) if last else (addresses[number + 1], lengths[number + 1])
             segments.append((*code[:-1], Decide(number, int(last), *following), code[-1], End()))
@@ -239,6 +343,18 @@ class _Mapper:
             result_beats=result_beats, segments=tuple(segments),
             emits=tuple(tuple(_emits(ops)) for ops in sequences), plans=tuple(tuple(chosen) for chosen in plans),
         )  # fmt: skip
+
+
+def _code(ops: Sequence[Op], constants_at: int, scratch_at: int) -> list[Instruction]:
+    """The instructions of operations, with the addresses at which constants and scratch area lie."""
+    base = {Region.CONSTANTS: constants_at, Region.SCRATCH: scratch_at}
+    code: list[Instruction] = []
+    for op in ops:
+        moved = op.instruction
+        if isinstance(moved, Load | Store):
+            moved = replace(moved, address=moved.address + base.get(op.region, 0))
+        code.append(moved)
+    return code
 
 
 def _emits(ops: Sequence[Op]) -> list[Emit]:

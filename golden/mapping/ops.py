@@ -1,4 +1,4 @@
-"""Operations of a schedule: instructions with the buffer rows and DRAM beats that they touch.
+"""Operations of a schedule: instructions with the buffer cells and DRAM beats that they touch.
 
 A schedule is first a sequence that is right when executed one by one. ``hoist`` moves loads ahead of computes that
 they do not touch, so that transfers run under computes; ``with_waits`` derives the sync counts that keep every pair of
@@ -11,9 +11,12 @@ from enum import Enum
 
 import numpy as np
 
-from hw.instructions import Compute, Load, Store, Window
+from golden.limits import BURST_NS
+from hw.instructions import Buffer, Compute, Load, Store, Window
 from hw.isa import replace_waits
 from hw.params import TileParams
+
+LEAST_LINES = 2  # weight lines of a load that is cut: every part costs an instruction
 
 
 class Region(Enum):
@@ -27,8 +30,8 @@ class Region(Enum):
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows [first, end) of a buffer; ``space`` is its number in hw.isa.Buffer."""
+class Cells:
+    """Cells [first, end) of a neuron buffer, or rows of SB; ``space`` is its number in hw.isa.Buffer."""
 
     space: int
     first: int
@@ -37,7 +40,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Emit:
-    """Results of a finishing compute: rows and columns of the layer's output map, for some neurons."""
+    """Results of a finishing compute: rows and columns of the layer's output map, for some neurons.
+
+    sub: place of the first column in its cell; vector: one pixel, whose channels lie one behind the other.
+    """
 
     layer: int
     channel: int
@@ -46,6 +52,8 @@ class Emit:
     row_end: int
     col: int
     col_end: int
+    sub: int
+    vector: int
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,8 @@ class Op:
     """An instruction and its footprint. ``beats``: DRAM beats [first, end) touched in its region."""
 
     instruction: Load | Store | Window | Compute
-    reads: tuple[Rows, ...] = ()
-    writes: tuple[Rows, ...] = ()
+    reads: tuple[Cells, ...] = ()
+    writes: tuple[Cells, ...] = ()
     region: Region = Region.NONE
     beats: tuple[int, int] = (0, 0)
     emit: Emit | None = None
@@ -64,32 +72,47 @@ class Op:
         return isinstance(self.instruction, Load | Store)
 
 
-def overlap(a: Iterable[Rows], b: Iterable[Rows]) -> bool:
+def overlap(a: Iterable[Cells], b: Iterable[Cells]) -> bool:
     return any(x.space == y.space and x.first < y.end and y.first < x.end for x in a for y in b)
 
 
 class _Table:
-    """A number per row of every buffer."""
+    """A number per cell of the neuron buffers and per row of SB."""
 
     def __init__(self, p: TileParams) -> None:
-        self._rows = [np.zeros(rows, dtype=np.int64) for rows in (*p.buffer_rows, p.sb_rows)]
+        sizes = (*(rows * p.banks for rows in p.buffer_rows), p.sb_rows)
+        self._rows = [np.zeros(size, dtype=np.int64) for size in sizes]
 
-    def most(self, rows: Iterable[Rows]) -> int:
+    def most(self, rows: Iterable[Cells]) -> int:
         return max((int(self._rows[r.space][r.first : r.end].max()) for r in rows if r.end > r.first), default=0)
 
-    def put(self, rows: Iterable[Rows], value: int) -> None:
+    def put(self, rows: Iterable[Cells], value: int) -> None:
         for r in rows:
             self._rows[r.space][r.first : r.end] = np.maximum(self._rows[r.space][r.first : r.end], value)
 
 
-def hoist(ops: Sequence[Op], p: TileParams, lag: int = 1, quota: int = 8) -> list[Op]:
-    """The same operations, every load as early as the rows it overwrites allow.
+def cycles_of(op: Op, p: TileParams) -> float:
+    """Estimate of how long an operation keeps its engine: DRAM time of a transfer, issue time of a compute."""
+    i = op.instruction
+    if isinstance(i, Window):
+        return 1.0
+    if isinstance(i, Compute):
+        return float(i.rows * -(-i.cols // i.groups) * i.lines + 1 + i.load_bias)
+    beats = i.runs * (-(-i.length // p.lines_per_beat) if i.buffer == Buffer.SB else i.length)
+    return (beats + 1) * BURST_NS / p.clock_ns  # and the instruction itself
 
-    Computes keep their order, and so do operations that touch the same rows or scratch beats. Two limits keep the short
-    transfer queue from holding up the dispatch of computes that are ready: a load follows the last compute that needs
-    its rows by ``lag`` more computes, and at most ``quota`` loads that a compute does not need stand before it.
+
+def hoist(ops: Sequence[Op], p: TileParams) -> list[Op]:
+    """The same operations, loads moved ahead so that the DMA engine is busy while computes run.
+
+    Computes keep their order, and so do operations that touch the same cells or scratch beats. Both engines are
+    followed in estimated time: behind a compute stand the loads that the DMA engine starts while it runs, those that
+    are needed first in front; a load comes no later than the compute that needs it.
     """
-    in_use, moved = _Table(p), _Table(p)  # per row: computes that touched it so far; earliest place of a later transfer
+    in_use, moved = (
+        _Table(p),
+        _Table(p),
+    )  # per cell: computes that touched it so far; earliest place of a later transfer
     stores: list[tuple[int, int, int]] = []
     line: list[list[Op]] = [[]]  # what stands at each place: windows, then the compute
     transfers: list[tuple[int, int, Op]] = []  # (earliest place, latest place, operation) in order
@@ -103,8 +126,7 @@ def hoist(ops: Sequence[Op], p: TileParams, lag: int = 1, quota: int = 8) -> lis
             continue
         earliest = place
         if isinstance(op.instruction, Load):
-            free = in_use.most(op.writes)
-            earliest = max(free + lag if free else min(place, 1), moved.most(op.writes))
+            earliest = max(in_use.most(op.writes), moved.most(op.writes))
             if op.region == Region.SCRATCH:
                 spans = (at for first, end, at in stores if first < op.beats[1] and op.beats[0] < end)
                 earliest = max(earliest, max(spans, default=0))
@@ -113,30 +135,69 @@ def hoist(ops: Sequence[Op], p: TileParams, lag: int = 1, quota: int = 8) -> lis
             stores.append((*op.beats, place))
         moved.put(op.reads + op.writes, earliest)
         transfers.append((earliest, place, op))
-    return _merge(line, transfers, quota)
+    return _merge(line, transfers, p)
 
 
-def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], quota: int) -> list[Op]:
-    """Transfers at their places: those that are due, then up to ``quota`` that may come early, in their order."""
-    waiting: list[tuple[int, int, Op]] = []  # (number, latest place, operation)
+def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TileParams) -> list[Op]:
+    """Transfers at their places: those that are due before a compute, behind it those that start while it runs."""
+    waiting: list[tuple[int, int, Op]] = []  # (number, latest place, operation), in the order of need
     by_place: list[list[tuple[int, int, Op]]] = [[] for _ in line]
     for number, (earliest, latest, op) in enumerate(transfers):
         by_place[earliest].append((number, latest, op))
     found: list[Op] = []
+    landed: dict[int, float] = {}  # by latest place
+    dma = compute = 0.0
     for place, computes in enumerate(line):
         waiting = sorted(waiting + by_place[place], key=lambda item: item[0])
-        early = 0
-        kept = []
-        for number, latest, op in waiting:
-            due = latest <= place
-            if due or early < quota:
-                found.append(op)
-                early += not due
-            else:
-                kept.append((number, latest, op))
-        waiting = kept
+        due = [item for item in waiting if item[1] <= place]
+        waiting = [item for item in waiting if item[1] > place]
+        for _, latest, op in due:
+            found.append(op)
+            dma = max(dma, compute) + cycles_of(op, p) if isinstance(op.instruction, Store) else dma + cycles_of(op, p)
+            landed[latest] = dma
         found.extend(computes)
+        start = max(compute, landed.get(place, 0.0))
+        compute = start + sum(cycles_of(op, p) for op in computes)
+        while waiting and max(dma, start) < compute:
+            number, latest, op = waiting.pop(0)
+            first, rest = _cut(op, compute - max(dma, start), p)
+            if first is None:
+                waiting.insert(0, (number, latest, op))
+                break
+            if rest is not None:
+                waiting.insert(0, (number, latest, rest))
+            found.append(first)
+            dma = max(dma, start) + cycles_of(first, p)
+            landed[latest] = max(dma, landed.get(latest, 0.0))
     return found
+
+
+def _cut(op: Op, cycles: float, p: TileParams) -> tuple[Op | None, Op | None]:
+    """As many weight lines of a load as fit into ``cycles``, and the rest; other transfers stay whole."""
+    load = op.instruction
+    if not isinstance(load, Load) or load.buffer != Buffer.SB or load.runs == 1:
+        return op, None
+    beats = -(-load.length // p.lines_per_beat)
+    lines = int(cycles * p.clock_ns / BURST_NS - 1) // beats
+    if lines >= load.runs:
+        return op, None
+    if lines < min(LEAST_LINES, load.runs):
+        return None, op
+    row, address = load.row + lines, load.address + lines * load.run_beats
+    first = replace(load, runs=lines, last_words=p.synapses)
+    rest = replace(load, runs=load.runs - lines, row=row, address=address)
+    span = lines * load.run_beats
+    return (
+        replace(
+            op, instruction=first, writes=(Cells(Buffer.SB, load.row, row),), beats=(op.beats[0], op.beats[0] + span)
+        ),
+        replace(
+            op,
+            instruction=rest,
+            writes=(Cells(Buffer.SB, row, row + rest.runs),),
+            beats=(op.beats[0] + span, op.beats[1]),
+        ),
+    )
 
 
 def with_waits(ops: Sequence[Op], p: TileParams) -> list[Op]:

@@ -1,81 +1,121 @@
-"""Weights: how a layer's windows are cut into pieces, and how its weight lines are packed."""
+"""Weights: blocks of neurons, pieces of weight lines, and how the lines are packed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.mapping.layout import lines_of
+from golden.mapping.view import View, columns_read, view_of
 from golden.network import Layer
 from hw.params import TileParams
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Consecutive weight lines of a block that one Compute takes.
+class Block:
+    """Neurons that are computed together: ``neurons`` channels from ``first`` on, on ``groups`` pixels at a time.
 
-    line: first one within the block's lines in DRAM; channel, channels: input channels of its chunk; skip: words of
-    the flattened chunk before the piece (0 for a convolution).
+    number, offset: the block of ``params.neurons`` in which their weights lie, and their place in it.
     """
+
+    first: int
+    neurons: int
+    groups: int
+    number: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Consecutive weight lines of a block that one Compute takes, and the channels of the view that they read."""
 
     line: int
     lines: int
     last_lanes: int
     channel: int
     channels: int
-    skip: int
-
-
-def words_per_channel(layer: Layer) -> int:
-    """Elements of a window that belong to one input channel."""
-    _, height, width = layer.in_shape
-    return height * width if layer.fc else layer.kernel[0] * layer.kernel[1]
-
-
-def chunks(channels: int, chunk: int) -> Iterator[tuple[int, int]]:
-    """(first channel, channels) of every chunk."""
-    for first in range(0, channels, chunk):
-        yield first, min(chunk, channels - first)
-
-
-def block_lines(layer: Layer, chunk: int, p: TileParams) -> int:
-    """Weight lines of one neuron; packing restarts with every chunk of input channels."""
-    return sum(lines_of(n * words_per_channel(layer), p) for _, n in chunks(layer.in_shape[0], chunk))
-
-
-def pieces_of(layer: Layer, chunk: int, split: int, p: TileParams) -> list[Piece]:
-    """Pieces of every block; a fully connected layer's chunks are cut into at most ``split`` lines each."""
-    found, line = [], 0
-    for first, n in chunks(layer.in_shape[0], chunk):
-        elements = n * words_per_channel(layer)
-        lines = lines_of(elements, p)
-        step = split if layer.fc else lines
-        for skip in range(0, lines, step):
-            taken = min(step, lines - skip)
-            lanes = min(elements - (skip + taken - 1) * p.synapses, p.synapses)
-            found.append(Piece(line + skip, taken, lanes, first, n, skip * p.synapses))
-        line += lines
-    return found
 
 
 def blocks(neurons: int, p: TileParams) -> Iterator[tuple[int, int]]:
-    """(first neuron, neurons) of every block."""
-    return chunks(neurons, p.neurons)
+    """(first neuron, neurons) of every block of weights in DRAM."""
+    for first in range(0, neurons, p.neurons):
+        yield first, min(p.neurons, neurons - first)
 
 
-def pack_weights(layer: Layer, chunk: int, p: TileParams) -> NDArray[np.int64]:
+def most_groups(view: View, columns: int, neurons: int, width: int, p: TileParams) -> int:
+    """Groups in which ``neurons`` channels can work when a row of inputs gives ``columns`` cells at a time."""
+    if view.stride > 1 or view.vector or width == 1:
+        return 1
+    for groups in range(min(p.groups, p.neurons // neurons, width), 1, -1):
+        if columns_read(view, -(-width // groups), groups, -view.padding[1], p) <= columns:
+            return groups
+    return 1
+
+
+def steps_of(width: int, height: int, groups: int) -> int:
+    return height * -(-width // groups)
+
+
+@lru_cache
+def split(layer: Layer, columns: int, rest_first: bool, p: TileParams) -> tuple[Block, ...]:
+    """The layer's blocks: full ones, and the rest in the parts that take the fewest cycles.
+
+    rest_first: the rest comes first, so that the long blocks stand before the next layer and its weights are loaded
+    while they run.
+    """
+    view = view_of(layer, p)
+    neurons, height, width = layer.sum_shape
+    align = p.lines_per_beat  # a block's lines are loaded from a beat boundary
+
+    @lru_cache
+    def best(count: int, offset: int) -> tuple[int, tuple[int, ...]]:
+        """(steps, parts) for ``count`` neurons whose weights start ``offset`` lines into their block."""
+        if not count:
+            return 0, ()
+        found = None
+        for part in range(count, 0, -1):
+            if part != count and (offset + part) % align:
+                continue
+            rest, parts = best(count - part, offset + part)
+            steps = steps_of(width, height, most_groups(view, columns, part, width, p)) + rest
+            if found is None or steps < found[0]:
+                found = (steps, (part, *parts))
+        assert found is not None  # a part of all is always there
+        return found
+
+    result = []
+    for first, count in blocks(neurons, p):
+        offset = 0
+        for part in (count,) if count == p.neurons else best(count, 0)[1]:
+            groups = most_groups(view, columns, part, width, p)
+            result.append(Block(first + offset, part, groups, first // p.neurons, offset))
+            offset += part
+    if rest_first:
+        result.sort(key=lambda block: (block.neurons == p.neurons, block.first))
+    return tuple(result)
+
+
+def pieces_of(view: View, step: int) -> list[Piece]:
+    """Pieces of at most ``step`` lines, as even as that allows."""
+    count = -(-view.lines // step)
+    cuts = [view.lines * k // count for k in range(count + 1)]
+    found = []
+    for line, end in zip(cuts, cuts[1:], strict=False):
+        lanes = min(view.elements - (end - 1) * view.taps, view.taps)
+        channel, channel_end = view.channel_range(line, end - line)
+        found.append(Piece(line, end - line, lanes, channel, channel_end - channel))
+    return found
+
+
+def pack_weights(layer: Layer, p: TileParams) -> NDArray[np.int64]:
     """Weight lines [blocks, lines, neurons, synapses] in the order in which they lie in DRAM, zeros where none is."""
-    weight = layer.weight.numpy().reshape(layer.weight.shape[0], layer.in_shape[0], -1)
+    view = view_of(layer, p)
+    weight = layer.weight.numpy().reshape(layer.weight.shape[0], -1)
     out = len(weight)
     count = -(-out // p.neurons)
-    packed = np.zeros((count * p.neurons, block_lines(layer, chunk, p), p.synapses), dtype=np.int64)
-    line = 0
-    for first, n in chunks(layer.in_shape[0], chunk):
-        flat = weight[:, first : first + n].reshape(out, -1)
-        lines = lines_of(flat.shape[1], p)
-        padded = np.zeros((out, lines * p.synapses), dtype=np.int64)
-        padded[:, : flat.shape[1]] = flat
-        packed[:out, line : line + lines] = padded.reshape(out, lines, p.synapses)
-        line += lines
+    flat = np.zeros((count * p.neurons, view.lines * view.taps), dtype=np.int64)
+    flat[:out, : weight.shape[1]] = weight
+    packed = np.zeros((count * p.neurons, view.lines, p.synapses), dtype=np.int64)
+    packed[:, :, : view.taps] = flat.reshape(count * p.neurons, view.lines, view.taps)
     return packed.reshape(count, p.neurons, -1, p.synapses).transpose(0, 2, 1, 3)

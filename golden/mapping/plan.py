@@ -1,150 +1,97 @@
 """Decides, layer by layer, where maps lie, what is streamed, and how a layer is cut into steps.
 
-A layer reads one neuron buffer and writes the other. Its input is resident when it fits, else it is streamed from
-DRAM in slabs of rows and chunks of channels. Its output stays in the other buffer, laid out as the next layer wants
-it, when that fits, else it is spilled to DRAM slab by slab. Candidates are compared by an estimate of cycles.
+A layer reads one neuron buffer and writes the other. Its input is resident when the layer before left it there, else
+it is streamed from DRAM: row by row through a ring, or in areas that hold the channels of a piece of weight lines and
+the rows of a slab. Its output stays in the other buffer, laid out as the next layer wants it, or is spilled to DRAM
+slab by slab. The plans of a network are those with the least estimated cost.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from golden.limits import BURST_NS
-from golden.mapping.layout import MapLayout, extent, lines_of, pitches, run_beats
-from golden.mapping.pieces import Piece, block_lines, blocks, chunks, pieces_of
+from golden.mapping.layer_plan import Input, LayerPlan
+from golden.mapping.layout import MapLayout, extent
+from golden.mapping.pieces import Block, pieces_of, split, steps_of
+from golden.mapping.plan_cost import cost_of
+from golden.mapping.plan_places import cells_in, places, stage_of
+from golden.mapping.slabs import Slab, open_rows, slabs_of
+from golden.mapping.view import View, cells_of, columns_read, pitches, view_of
 from golden.network import Layer, Network
 from hw.errors import BadInput
-from hw.instructions import KERNEL_BITS, MAP_BITS, POOL_BITS, Buffer, Pool
+from hw.instructions import MAP_BITS, POOL_BITS, UNUSED, Buffer
 from hw.params import TileParams
 
-# Of the estimate only: cycles of a transfer's start, of taking a compute.
-TRANSFER_CYCLES = 6.0
-COMPUTE_CYCLES = 4.0
-SB_WEIGHT = 0.05  # price of a weight-row read, in cycles: between equals the plan with fewer reads wins
-
 
 @dataclass(frozen=True)
-class Slab:
-    """Output pixels of a step, before pooling: ``cols`` x ``rows`` from (x, y); rows out_y .. out_end-1 leave it."""
+class _State:
+    """Before a layer: its input's layout (None: in DRAM) and columns, and the buffer that it is or may be in."""
 
-    x: int
-    y: int
-    cols: int
-    rows: int
-    out_y: int
-    out_end: int
-
-
-@dataclass(frozen=True)
-class Areas:
-    """``count`` equal areas of ``rows`` buffer rows, used in turn; pitches of what they hold."""
-
-    count: int
-    rows: int
-    pitch: int
-    plane: int
-
-
-@dataclass(frozen=True)
-class LayerPlan:
-    """How a layer runs. ``stream``: areas of the source buffer for slabs of the input, None when it is resident.
-
-    ``load``: the resident input has to be loaded from DRAM first. ``stage``: areas of the target buffer from which
-    the output is spilled, None when it stays there, laid out as ``output``. ``chunk``: channels after which weight
-    packing restarts and which a streamed area holds.
-    """
-
-    layer: Layer
+    resident: MapLayout | None
+    columns: int
     source: Buffer
-    target: Buffer
-    input: MapLayout
-    load: bool
-    stream: Areas | None
-    output: MapLayout
-    stage: Areas | None
-    chunk: int
-    pieces: tuple[Piece, ...]
-    slabs: tuple[Slab, ...]
-    cost: float
-
-
-def rows_emitted(layer: Layer, y: int, end: int) -> tuple[int, int]:
-    """Pooled rows [first, end) whose last pixel row lies in rows [y, end) of the sums."""
-    if layer.pool is None:
-        return y, end
-    height, pooled = layer.sum_shape[1], layer.out_shape[1]
-    last = [min(r * layer.pool.stride + layer.pool.size, height) - 1 for r in range(pooled)]
-    first = sum(row < y for row in last)
-    return first, sum(row < end for row in last)
-
-
-def input_rows(layer: Layer, slab: Slab) -> tuple[int, int]:
-    """Input rows [first, end) that a slab's windows meet."""
-    if layer.fc:
-        return 0, layer.in_shape[1]
-    first = slab.y * layer.stride - layer.padding[0]
-    last = (slab.y + slab.rows - 1) * layer.stride - layer.padding[0] + layer.kernel[0]
-    height = layer.in_shape[1]
-    start = min(max(first, 0), height - 1)
-    return start, max(min(last, height), start + 1)
-
-
-def _slabs(layer: Layer, rows: int, cols: int) -> tuple[Slab, ...]:
-    _, height, width = layer.sum_shape
-    found: list[Slab] = []
-    for y in range(0, height, rows):
-        end = min(y + rows, height)
-        emitted = rows_emitted(layer, y, end)
-        found.extend(Slab(x, y, min(cols, width - x), end - y, *emitted) for x in range(0, width, cols))
-    return tuple(found)
-
-
-def open_rows(layer: Layer) -> int:
-    """Rows of pooling windows that are open at a time."""
-    return -(-layer.pool.size // layer.pool.stride) if layer.pool is not None else 0
 
 
 class Planner:
-    """Plans networks for one set of tile parameters; ``bias_rows`` rows of SB are taken."""
+    """Plans networks for one set of tile parameters; ``bias_rows`` rows of SB are taken.
 
-    def __init__(self, params: TileParams, bias_rows: int) -> None:
+    prices: of a cycle of computing and of one of DRAM time; which of them holds a network back shows only when all its
+    layers are put together.
+    """
+
+    def __init__(self, params: TileParams, bias_rows: int, prices: tuple[float, float] = (1.0, 0.1)) -> None:
         self.p = params
+        self.prices = prices
         self.ring = params.sb_rows - bias_rows
         if self.ring < 1:
             raise BadInput(
                 f"biases fill {bias_rows} rows of SB, but {params.name} has {params.sb_rows}; use fewer neurons"
             )
 
-    def network(self, network: Network, given: Sequence[int] | None) -> list[LayerPlan]:
-        """A plan for every layer. ``given``: chunk of each layer, fixed by the largest increment; None to choose."""
-        plans: list[LayerPlan] = []
-        resident: MapLayout | None = None
-        free = Buffer.NBIN
-        for index, layer in enumerate(network.layers):
-            following = network.layers[index + 1] if index + 1 < len(network.layers) else None
+    def network(self, network: Network) -> list[LayerPlan]:
+        """A plan for every layer."""
+        for layer in network.layers:
             self._check(layer)
-            chunk = None if given is None else given[index]
-            sources = (free, Buffer(1 - free)) if resident is None else (resident.buffer,)
-            best: LayerPlan | None = None
-            for source in sources:
-                for plan in self._candidates(layer, following, source, resident, chunk):
-                    if best is None or plan.cost < best.cost:
-                        best = plan
-            if best is None:
-                raise BadInput(self._misfit(layer, chunk))
-            plans.append(best)
-            resident = best.output if best.stage is None else None
-            free = best.source
-        return plans
+        stuck: list[int] = []
+
+        @lru_cache
+        def best(index: int, state: _State) -> tuple[float, tuple[LayerPlan, ...]] | None:
+            if index == len(network.layers):
+                return 0.0, ()
+            found: tuple[float, tuple[LayerPlan, ...]] | None = None
+            following = network.layers[index + 1] if index + 1 < len(network.layers) else None
+            plans = self._cheapest(network.layers[index], following, state)
+            if not plans:
+                stuck.append(index)
+            for plan, after in plans:
+                rest = best(index + 1, after)
+                if rest is not None and (found is None or plan.cost + rest[0] < found[0]):
+                    found = (plan.cost + rest[0], (plan, *rest[1]))
+            return found
+
+        starts = [best(0, _State(None, 0, buffer)) for buffer in (Buffer.NBIN, Buffer.NBOUT)]
+        chosen = min((start for start in starts if start is not None), key=lambda start: start[0], default=None)
+        if chosen is None:
+            raise BadInput(self._misfit(network.layers[max(stuck)]))
+        return list(chosen[1])
+
+    def alternatives(self, network: Network, plans: Sequence[LayerPlan], index: int, most: int) -> list[LayerPlan]:
+        """The cheapest ``most`` other plans of layer ``index`` between the same layouts, one of a kind."""
+        plan, layer = plans[index], network.layers[index]
+        following = network.layers[index + 1] if index + 1 < len(network.layers) else None
+        resident = plan.input if plan.kind == Input.RESIDENT else None
+        state = _State(resident, plan.columns if resident is not None else 0, plan.source)
+        output = plan.output if plan.stage is None else None
+        found: dict[tuple[object, ...], LayerPlan] = {}
+        for other in self._plans(layer, following, state, output, plan.stage is not None):
+            kind = (other.kind, len(other.pieces), len(other.slabs), other.slabs_first)
+            if kind not in found or other.cost < found[kind].cost:
+                found[kind] = other
+        return sorted(found.values(), key=lambda other: other.cost)[:most]
 
     def _check(self, layer: Layer) -> None:
         p = self.p
-        most = (1 << KERNEL_BITS) - 1
-        if max(layer.kernel) > most:
-            raise BadInput(
-                f"layer {layer.name}: kernels up to {most} are wanted, not {layer.kernel[0]}x{layer.kernel[1]}; "
-                f"use several smaller ones"
-            )
+        view = view_of(layer, p)
         most = (1 << POOL_BITS) - 1
         if layer.stride > most:
             raise BadInput(
@@ -161,149 +108,176 @@ class Planner:
                 f"layer {layer.name}: maps up to {most} pixels wide and high are wanted, not "
                 f"{layer.in_shape[1]}x{layer.in_shape[2]}; use smaller images"
             )
-        if layer.pool is not None and open_rows(layer) * layer.out_shape[2] > p.pool_entries:
+        if view.lines >> 12:
+            raise BadInput(f"layer {layer.name}: fewer than 4096 weight lines a neuron are wanted, not {view.lines}")
+        if layer.pool is not None and open_rows(layer) * layer.sum_shape[2] > p.pool_entries:
             raise BadInput(
-                f"layer {layer.name}: {open_rows(layer)} rows of {layer.out_shape[2]} pooling windows open at once, "
+                f"layer {layer.name}: {open_rows(layer)} rows of {layer.sum_shape[2]} sums for pooling at once, "
                 f"but {p.name} has pool_entries {p.pool_entries}; use a smaller map or a larger tile"
             )
 
-    def _misfit(self, layer: Layer, chunk: int | None) -> str:
+    def _misfit(self, layer: Layer) -> str:
         p = self.p
         channels, height, width = layer.in_shape
         n, out_h, out_w = layer.out_shape
-        lines = block_lines(layer, chunk or 1, p)
         return (
             f"layer {layer.name} does not fit {p.name}: input {channels}x{height}x{width}, output {n}x{out_h}x{out_w}, "
-            f"{layer.inputs} synapses a neuron ({lines} weight lines), but NBin holds {p.nbin_rows * p.synapses} "
-            f"words, NBout {p.nbout_rows * p.synapses}, SB {self.ring} lines, {p.accumulators} accumulators; "
-            f"use smaller maps or a larger tile"
+            f"{layer.inputs} synapses a neuron ({view_of(layer, p).lines} weight lines), but NBin holds "
+            f"{p.nbin_rows * p.row_words} words, NBout {p.nbout_rows * p.row_words}, SB {self.ring} lines, "
+            f"{p.accumulators} accumulators; use smaller maps or a larger tile"
         )
 
-    def _candidates(
-        self, layer: Layer, following: Layer | None, source: Buffer, resident: MapLayout | None, given: int | None
-    ) -> Iterator[LayerPlan]:
+    # -- candidates ----------------------------------------------------------------------------------------------
+
+    def _cheapest(self, layer: Layer, following: Layer | None, state: _State) -> list[tuple[LayerPlan, _State]]:
+        """The cheapest plan for every state that it can leave behind."""
+        found: dict[_State, LayerPlan] = {}
+        for output, stage_wanted, after in self._outputs(layer, following, Buffer(1 - state.source)):
+            for plan in self._plans(layer, following, state, output, stage_wanted):
+                if after not in found or plan.cost < found[after].cost:
+                    found[after] = plan
+        return [(plan, after) for after, plan in found.items()]
+
+    def _outputs(
+        self, layer: Layer, following: Layer | None, target: Buffer
+    ) -> Iterator[tuple[MapLayout | None, bool, _State]]:
+        """(layout of the whole output or None, whether it is spilled, the state behind it)."""
         p = self.p
-        target = Buffer(1 - source)
-        channels, height, width = layer.in_shape
-        pitch, plane = pitches(layer, height, p)
-        words = p.buffer_rows[source] * p.synapses
-        whole = resident or MapLayout(source, 0, pitch, plane)
-        fits = resident is not None or extent(channels, height, width, pitch, plane) <= words
-        output = self._output(layer, following, target)
-        for chunk in (given,) if given is not None else range(channels, 0, -1):
-            pieces = tuple(pieces_of(layer, chunk, max(1, self.ring // 3), p))
+        n, height, width = layer.out_shape
+        if following is None:
+            yield MapLayout(target, 0, 1, 1), False, _State(None, 0, target)
+            return
+        view = view_of(following, p)
+        if view.vector:
+            cells = cells_of(width, p)
+            whole = cells_of(n, p) if height * width == 1 else n * height * cells
+            if whole <= cells_in(target, p):
+                yield (
+                    MapLayout(target, 0, cells, height * cells),
+                    False,
+                    _State(MapLayout(target, 0, view.taps // p.cell_words, view.taps // p.cell_words), 0, target),
+                )
+        else:
+            for columns in self._columns(following, view):
+                pair = pitches(view, height, columns, n, False, p)
+                if pair and extent(n, height, width, *pair, p) <= cells_in(target, p):
+                    layout = MapLayout(target, 0, *pair)
+                    yield layout, False, _State(layout, columns, target)
+        if height * width > 1:
+            for source in (target, Buffer(1 - target)):
+                yield None, True, _State(None, 0, source)
+
+    def _columns(self, layer: Layer, view: View) -> list[int]:
+        """Sensible numbers of cells of a run to read at a time: every one that makes the layer quicker."""
+        p = self.p
+        if view.vector:
+            return [0]
+        least = columns_read(view, layer.sum_shape[2], 1, -view.padding[1], p)
+        found: list[int] = []
+        quickest = None
+        for columns in range(least, min(UNUSED, p.banks + 1)):
+            if pitches(view, layer.in_shape[1], columns, view.channels, False, p) is None:
+                continue
+            steps = self._steps(layer, split(layer, columns, False, p))
+            if quickest is None or steps < quickest:
+                found.append(columns)
+                quickest = steps
+        return found
+
+    def _steps(self, layer: Layer, blocks: tuple[Block, ...]) -> int:
+        _, height, width = layer.sum_shape
+        return sum(steps_of(width, height, block.groups) for block in blocks)
+
+    def _plans(
+        self, layer: Layer, following: Layer | None, state: _State, output: MapLayout | None, spilled: bool
+    ) -> Iterator[LayerPlan]:  # fmt: skip
+        view = view_of(layer, self.p)
+        if state.resident is not None:
+            yield from self._with(layer, following, view, state, Input.RESIDENT, state.columns, output, spilled)
+            return
+        for columns in self._columns(layer, view):
+            yield from self._with(layer, following, view, state, Input.RING, columns, output, spilled)
+            yield from self._with(layer, following, view, state, Input.AREAS, columns, output, spilled)
+
+    def _with(
+        self, layer: Layer, following: Layer | None, view: View, state: _State, kind: Input, columns: int,
+        output: MapLayout | None, spilled: bool,
+    ) -> Iterator[LayerPlan]:  # fmt: skip
+        p = self.p
+        blocks = split(layer, columns, not layer.fc, p)
+        target = Buffer(1 - state.source)
+        for step in self._line_steps(view, kind):
+            pieces = tuple(pieces_of(view, step))
             if max(piece.lines for piece in pieces) > self.ring:
                 continue
-            if layer.fc and fits and given is None and chunk < channels:
-                break  # a resident vector is cut by lines, never by channels
-            for rows, cols in self._shapes(layer, len(pieces) > 1, fits and output is not None):
-                slabs = _slabs(layer, rows, cols)
-                stream = None if fits else self._stream(layer, chunk, slabs, source)
-                stage = None if output is not None else self._stage(layer, slabs, target)
-                if (not fits and stream is None) or (output is None and stage is None):
+            for rows, cols in self._shapes(layer, blocks, len(pieces) > 1, kind, spilled):
+                slabs = slabs_of(layer, rows, cols)
+                if cols < layer.sum_shape[2] and not self._within(view, blocks, slabs, columns):
                     continue
-                cost = self._cost(layer, chunk, pieces, slabs, stream, stage)
+                stage = stage_of(layer, slabs, target, p) if spilled else None
+                if spilled and stage is None:
+                    continue
                 held = output or MapLayout(target, 0, *((stage.pitch, stage.plane) if stage else (1, 1)))
-                load = fits and resident is None
-                yield LayerPlan(layer, source, target, whole, load, stream, held, stage, chunk, pieces, slabs, cost)
+                single = layer.out_shape[1] * layer.out_shape[2] == 1 and not spilled
+                vector = single and (following is None or view_of(following, p).vector)
+                found = (
+                    [(state.resident, 0, None)]
+                    if state.resident is not None
+                    else places(layer, state.source, kind, columns, pieces, slabs, p)
+                )
+                for place, ring_rows, areas in found:
+                    for first in (False, True) if self._together(layer, view, blocks, slabs) else (False,):
+                        if first and areas is not None and len(pieces) > areas.count:
+                            continue  # an area would be loaded for every block all the same
+                        plan = LayerPlan(
+                            layer, view, state.source, target, kind, place, ring_rows, areas, columns, held, stage,
+                            vector, blocks, pieces, slabs, first, 0.0,
+                        )  # fmt: skip
+                        yield replace(plan, cost=cost_of(plan, self.ring, self.prices, p))
 
-    def _output(self, layer: Layer, following: Layer | None, target: Buffer) -> MapLayout | None:
-        """Layout of the whole output in the target buffer, None when it does not fit."""
-        n, height, width = layer.out_shape
-        pitch, plane = (width, height * width) if following is None else pitches(following, height, self.p)
-        fits = extent(n, height, width, pitch, plane) <= self.p.buffer_rows[target] * self.p.synapses
-        return MapLayout(target, 0, pitch, plane) if fits else None
+    def _within(self, view: View, blocks: tuple[Block, ...], slabs: tuple[Slab, ...], columns: int) -> bool:
+        """Whether slabs that start within a row read no more than ``columns`` cells of a run either."""
 
-    def _shapes(self, layer: Layer, chained: bool, whole: bool) -> Iterator[tuple[int, int]]:
+        def read(slab: Slab, groups: int) -> int:
+            return columns_read(view, -(-slab.cols // groups), groups, slab.x * view.stride - view.padding[1], self.p)
+
+        return all(read(slab, block.groups) <= columns for slab in slabs for block in blocks)
+
+    def _together(self, layer: Layer, view: View, blocks: tuple[Block, ...], slabs: tuple[Slab, ...]) -> bool:
+        """Whether a slab can be computed for every block before the next one.
+
+        All weights have to fit, no window may stay open, and the areas of a spilled output hold whole rows of a block.
+        """
+        pool = layer.pool
+        if slabs[0].cols < layer.sum_shape[2]:
+            return False
+        closed = pool is None or (pool.size == pool.stride and all(slab.y % pool.stride == 0 for slab in slabs))
+        return closed and len(slabs) > 1 and len(blocks) > 1 and len(blocks) * view.lines <= self.ring
+
+    def _line_steps(self, view: View, kind: Input) -> list[int]:
+        """Weight lines of a piece to try."""
+        if view.vector:
+            return sorted({max(1, min(view.lines, self.ring // parts)) for parts in (3, 6)})
+        if kind == Input.RING:
+            return [view.lines]
+        most = min(view.lines, self.ring)
+        if kind == Input.RESIDENT:
+            return [most] if view.lines <= self.ring else [max(1, self.ring // 3)]
+        return sorted({most, *(n for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26) if n < most)})
+
+    def _shapes(
+        self, layer: Layer, blocks: tuple[Block, ...], chained: bool, kind: Input, spilled: bool
+    ) -> Iterator[tuple[int, int]]:
         """Rows and columns of a slab. Pooling wants whole rows; a sum over several computes wants one tile."""
+        p = self.p
         _, height, width = layer.sum_shape
-        for rows in (height,) if whole and not chained else range(1, height + 1):
-            if not chained or rows * width <= self.p.accumulators:
+        most = p.accumulators
+        per_row = max(-(-width // block.groups) for block in blocks)
+        if kind == Input.RESIDENT and not chained and not spilled:
+            yield height, width
+            return
+        for rows in sorted({min(n, height) for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, height)}):
+            if not chained or rows * per_row <= most:
                 yield rows, width
-        if layer.pool is None and chained and width > self.p.accumulators:
-            yield 1, self.p.accumulators
-            yield 1, -(-self.p.accumulators // 2)
-
-    def _stream(self, layer: Layer, chunk: int, slabs: tuple[Slab, ...], source: Buffer) -> Areas | None:
-        p = self.p
-        channels, _, width = layer.in_shape
-        rows = max(end - first for first, end in (input_rows(layer, slab) for slab in slabs))
-        pitch, plane = pitches(layer, rows, p)
-        area = lines_of(extent(min(chunk, channels), rows, width, pitch, plane), p)
-        count = p.buffer_rows[source] // area
-        return Areas(count, area, pitch, plane) if count else None
-
-    def _stage(self, layer: Layer, slabs: tuple[Slab, ...], target: Buffer) -> Areas | None:
-        p = self.p
-        n, _, width = layer.out_shape
-        rows = max(1, max(slab.out_end - slab.out_y for slab in slabs))
-        area = lines_of(extent(min(n, p.neurons), rows, width, width, rows * width), p)
-        count = p.buffer_rows[target] // area
-        return Areas(count, area, width, rows * width) if count else None
-
-    def _cost(
-        self, layer: Layer, chunk: int, pieces: tuple[Piece, ...], slabs: tuple[Slab, ...], stream: Areas | None,
-        stage: Areas | None,
-    ) -> float:  # fmt: skip
-        """Estimate of the layer's cycles; a price, no promise."""
-        p = self.p
-        n, out_h, out_w = layer.out_shape
-        channels, _, width = layer.in_shape
-        lines = sum(piece.lines for piece in pieces)
-        per_block = list(blocks(n, p))
-        sums = layer.sum_shape[1] * layer.sum_shape[2]
-        emitted = out_h * out_w / sums
-        drain = max(min(n, p.neurons) * emitted, 1.0 if layer.pool is None else 2.0)  # cycles a result vector
-        compute = reads = 0.0
-        for slab in slabs:
-            pixels = slab.cols * slab.rows
-            if len(pieces) > 1 and pixels > p.accumulators // 2:
-                compute += pixels * (lines + drain)
-            else:
-                compute += pixels * max(lines, drain)
-            compute += len(pieces) * COMPUTE_CYCLES
-            reads += lines * -(-pixels // tile_of(p, pixels, len(pieces) > 1))
-        compute, reads = compute * len(per_block), reads * len(per_block)
-        group = -(-p.neurons // p.lines_per_beat)
-        again = 1 if lines <= self.ring else len(slabs)
-        beats = float(again * lines * group * len(per_block))
-        transfers = float(again * len(pieces) * len(per_block))
-        if stream is not None:
-            rows = [end - first for first, end in (input_rows(layer, slab) for slab in slabs)]
-            parts = len(list(chunks(channels, chunk)))
-            passes = 1 if len(slabs) * parts <= stream.count else len(per_block)
-            beats += passes * sum(rows) * channels * run_beats(width, p)
-            transfers += passes * sum(min(row * parts, channels) for row in rows)
-        if stage is not None:
-            beats += n * out_h * lines_of(out_w, p)
-            transfers += len(slabs) * len(per_block)
-        dma = beats * BURST_NS / p.clock_ns + transfers * TRANSFER_CYCLES
-        overlapped = (stream is None or stream.count > 1) and (stage is None or stage.count > 1)
-        return (max(compute, dma) if overlapped else compute + dma) + SB_WEIGHT * reads
-
-
-def tile_of(p: TileParams, pixels: int, chained: bool) -> int:
-    """Pixels of a tile: all of a chained sum's; else half the accumulators, so that one tile drains under the next."""
-    return pixels if chained else min(pixels, max(1, p.accumulators // 2))
-
-
-def pool_fields(layer: Layer, y: int) -> dict[str, Any]:
-    """The pooling fields of a Compute whose sums start at row ``y``."""
-    _, height, width = layer.sum_shape
-    _, pool_h, pool_w = layer.out_shape
-    if layer.pool is None:
-        return {"pool": Pool.NONE, "out_w": width, "out_h": height, "out_y": y, "pool_w": width, "pool_h": height}
-    size, stride = layer.pool.size, layer.pool.stride
-    return {
-        "pool": layer.pool.kind,
-        "pool_size": size,
-        "pool_stride": stride,
-        "out_w": width,
-        "out_h": height,
-        "out_y": y,
-        "pool_w": pool_w,
-        "pool_h": pool_h,
-        "pool_y": y // stride,
-        "pool_phase": y % stride,
-        "pool_slot": y // stride % open_rows(layer),
-    }
+        if layer.pool is None and chained and per_row > most // 2 and kind != Input.RING:
+            yield 1, max(1, most // 2)

@@ -1,11 +1,11 @@
-// Stands in for a tile: copies `program_address` beats from the image to the result and logs the low word of each.
+// Stands in for a tile: copies `program_address` beats from the image to the result and logs the low cell of each, the words that its top bits name.
 module tile (
     input clk, input rst, input start,
     input [19:0] program_address, input [19:0] image_address, input [19:0] result_address,
     output reg busy, output reg done,
     output dram__req_valid, input dram__req_ready, output dram__req_write, output [19:0] dram__req_address,
     output [127:0] dram__req_data, output [1:0] dram__req_mask, input dram__rsp_valid, input [127:0] dram__rsp_data,
-    output reg out__valid, output reg [15:0] out__data
+    output reg out__valid, output reg [1:0] out__mask, output reg [31:0] out__data
 );
   reg [19:0] asked, written;
   reg [127:0] held;
@@ -32,7 +32,8 @@ module tile (
         end
       end
       if (dram__rsp_valid) begin
-        held <= dram__rsp_data; full <= 1; waits <= 0; out__valid <= 1; out__data <= dram__rsp_data[15:0];
+        held <= dram__rsp_data; full <= 1; waits <= 0;
+        out__valid <= 1; out__mask <= dram__rsp_data[127:126]; out__data <= dram__rsp_data[31:0];
       end
       if (written == program_address) begin
         busy <= 0; done <= 1;

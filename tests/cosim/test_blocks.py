@@ -9,7 +9,7 @@ from cosim.port import CYCLE_LIMIT, SIDECAR
 from cosim.runner import run
 from hw.params import preset
 
-BENCHES = ("neuron", "buffer", "window", "pool", "output", "margin", "dma", "fetch", "arbiter", "counters")
+BENCHES = ("neuron", "buffer", "access", "window", "pool", "output", "margin", "dma", "fetch", "arbiter", "counters")
 SEED = 10
 
 pytestmark = pytest.mark.cosim

@@ -13,9 +13,10 @@ from cosim.prepare import prepare
 from cosim.saif import Activity
 from cosim.simulate import simulate, simulate_jobs
 from golden.mapping import map_network
-from golden.networks import lenet
 from hw.events import TOGGLES, event_names
 from hw.params import TileParams
+from hw.pool import POOL_SUM_BITS
+from hw.pool_row import OPEN_WINDOWS
 from tests.cosim.tiles import images, integer, modules, params_of, tile
 
 SEED = 30
@@ -32,13 +33,15 @@ class Registers:
     sum: str = r"sum/sum_bank/lane\[\d+\]/value\[\d+\]"
     accumulator: str = r"accumulators/words\[\d+\]\[\d+\]"
     weight: str = r"bank/_\d+_\[\d+\]"
-    pool: str = r"pool_lane/(?:windows\[\d+\]\[\d+\]|_\d+_\[\d+\])"
+    pool: str = r"pool_lane/(?:windows\[\d+\]\[\d+\]|_\d+_\[\d+\]|pooled\[\d+\])"
 
 
 REGISTERS = Registers()
+OPERAND = r"testbench/tile/nfu/operand_bank/lane\[{lane}\]/value\[\d+\]"
+ROW_WINDOW = r"testbench/tile/post/row/pool_row_lane_{channel}/window_\d+\[\d+\]"
 NEURON = r"testbench/tile/nfu/neuron_{neuron}/"
 COUNTED = {
-    "toggle_operand": r"testbench/tile/nfu/operand_bank/lane\[\d+\]/value\[\d+\]",
+    "toggle_operand": OPERAND.format(lane=r"\d+"),
     "toggle_weight": NEURON.format(neuron=r"\d+") + REGISTERS.weight,
     "toggle_product": NEURON.format(neuron=r"\d+") + REGISTERS.product.format(lane=r"\d+"),
     "toggle_sum": NEURON.format(neuron=r"\d+") + REGISTERS.sum,
@@ -50,7 +53,7 @@ COUNTED = {
 def bits(p: TileParams) -> dict[str, int]:
     """Register bits of one neuron, by what they hold."""
     width, wide = p.fmt.width, p.accumulator_width
-    windows = (p.pool_entries + 1) * (width + 6)  # a window's sum has 6 bits more; one word read
+    windows = (p.pool_entries + 2) * (width + 6)  # a window's sum has 6 bits more; the word read, the result
     return {
         "product": p.synapses * 2 * width, "sum": wide, "accumulator": p.accumulators * wide,
         "weight": p.synapses * width, "pool": windows,
@@ -68,34 +71,60 @@ def neuron_toggles(activity: Activity, p: TileParams, neuron: int) -> dict[str, 
     return found
 
 
-def narrow_net() -> nn.Sequential:
-    """At the half increment two of the four neurons and one of the four synapse lanes never compute."""
-    layers = [nn.Conv2d(1, 4, (1, 3)), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 2, 1), nn.AvgPool2d(3), nn.Flatten()]
-    return nn.Sequential(*layers, nn.Linear(2, 2))
+def operand_toggles(activity: Activity, p: TileParams, pixel: int, lane: int) -> int:
+    nets = activity.matching(OPERAND.format(lane=pixel * p.synapses + lane))
+    assert len(nets) == p.fmt.width
+    return sum(net.toggles for net in nets.values())
+
+
+def narrow_net(stride: int) -> nn.Sequential:
+    """At the half increment the layers have two channels and one, and one of the four synapse lanes never computes.
+    With a stride steps are of one pixel, so no neuron beyond the channels does anything."""
+    layers = [nn.Conv2d(1, 4, (1, 3), stride), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 2, 1, stride)]
+    return nn.Sequential(*layers, nn.AvgPool2d(4 - stride), nn.Flatten(), nn.Linear(2, 2))
 
 
 def window(folder: Path) -> Activity:
     return saif.window(folder / "part-0" / "window.saif", r"^testbench/tile/(?:nfu|post)/")
 
 
-@pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Outcome, Activity]]:
-    """One image of the narrow network on each increment, with a window over the whole of it."""
-    p, shape = params_of("small"), (1, 6, 8)
-    mapped = map_network(integer(modules(narrow_net(), (0.5, 1.0), SEED), shape, p), p)
+Windows = dict[int, tuple[Outcome, Activity]]
+
+
+def windows_of(full: nn.Sequential, shape: tuple[int, int, int], factory: pytest.TempPathFactory) -> Windows:
+    """One image on each increment, with a window over the whole of it."""
+    p = params_of("small")
+    mapped = map_network(integer(modules(full, (0.5, 1.0), SEED), shape, p), p)
     assert [net.channels for net in mapped.networks] == [(2, 1, 2), (4, 2, 2)]
     found = {}
     for increment in (0, 1):
-        folder = tmp_path_factory.mktemp(f"increment-{increment}")
+        folder = factory.mktemp(f"increment-{increment}")
         job = prepare(mapped, images(1, shape, p, SEED), increment=increment)
         outcome = simulate(tile("small", trace_saif=True), job, folder, seed=SEED, saif=True)
+        assert not outcome.mismatches
         found[increment] = outcome, window(folder)
     return found
 
 
-def test_gated_neurons_of_small_are_still(still: dict[int, tuple[Outcome, Activity]]) -> None:
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Windows:
+    return windows_of(narrow_net(stride=2), (1, 12, 17), tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory: pytest.TempPathFactory) -> Windows:
+    return windows_of(narrow_net(stride=1), (1, 6, 8), tmp_path_factory)
+
+
+@pytest.fixture(params=["single", "grouped"])
+def still(request: pytest.FixtureRequest) -> Windows:
+    found: Windows = request.getfixturevalue(request.param)
+    return found
+
+
+def test_gated_neurons_of_small_are_still(single: Windows) -> None:
     p = params_of("small")
-    (_, gated), (_, whole) = still[0], still[1]
+    (_, gated), (_, whole) = single[0], single[1]
     for neuron in (2, 3):
         assert set(neuron_toggles(gated, p, neuron).values()) == {0}
         awake = neuron_toggles(whole, p, neuron)  # the same registers do toggle when their channels are there
@@ -104,7 +133,27 @@ def test_gated_neurons_of_small_are_still(still: dict[int, tuple[Outcome, Activi
         assert min(neuron_toggles(gated, p, neuron).values()) > 0
 
 
-def test_a_gated_synapse_lane_of_small_is_still(still: dict[int, tuple[Outcome, Activity]]) -> None:
+def test_operands_of_pixels_without_a_group_are_still(single: Windows, grouped: Windows) -> None:
+    p = params_of("small")
+    for _, activity in single.values():
+        assert operand_toggles(activity, p, 0, 0) > 0
+        assert {operand_toggles(activity, p, j, e) for j in range(1, p.groups) for e in range(p.synapses)} == {0}
+    assert min(operand_toggles(grouped[0][1], p, pixel, 0) for pixel in range(2)) > 0
+
+
+def test_in_groups_every_neuron_works_and_gated_channels_are_still(grouped: Windows) -> None:
+    """Two channels left of four: the other two neurons take the next pixel, the lanes behind them rest."""
+    p = params_of("small")
+    (_, gated), (_, whole) = grouped[0], grouped[1]
+    for neuron in range(p.neurons):
+        assert min(neuron_toggles(gated, p, neuron).values()) > 0
+    rows = [ROW_WINDOW.format(channel=channel) for channel in range(p.neurons)]
+    assert {len(gated.matching(row)) for row in rows} == {OPEN_WINDOWS * (p.fmt.width + POOL_SUM_BITS)}
+    assert [gated.toggles(row) > 0 for row in rows] == [True, True, False, False]
+    assert min(whole.toggles(row) for row in rows) > 0
+
+
+def test_a_gated_synapse_lane_of_small_is_still(still: Windows) -> None:
     p = params_of("small")
     (_, gated), (_, whole) = still[0], still[1]
     for neuron in (0, 1):
@@ -113,10 +162,12 @@ def test_a_gated_synapse_lane_of_small_is_still(still: dict[int, tuple[Outcome, 
         assert gated.toggles(patterns[3]) == 0
         assert gated.toggles(patterns[0]) > 0
         assert whole.toggles(patterns[3]) > 0
+    assert {operand_toggles(gated, p, pixel, 3) for pixel in range(p.groups)} == {0}
+    assert operand_toggles(whole, p, 0, 3) > 0
 
 
 @pytest.mark.parametrize("increment", [0, 1])
-def test_toggle_counters_equal_the_window(still: dict[int, tuple[Outcome, Activity]], increment: int) -> None:
+def test_toggle_counters_equal_the_window(still: Windows, increment: int) -> None:
     assert set(COUNTED) == {event.name for event in TOGGLES}
     outcome, activity = still[increment]
     counted = {name: int(outcome.events[0, EVENTS.index(name)]) for name in COUNTED}
@@ -124,7 +175,7 @@ def test_toggle_counters_equal_the_window(still: dict[int, tuple[Outcome, Activi
     assert min(counted.values()) > 0
 
 
-def test_the_window_is_the_image(still: dict[int, tuple[Outcome, Activity]]) -> None:
+def test_the_window_is_the_image(still: Windows) -> None:
     """From the start of the image to its end: the cycles that the tile counted, and three idle ones around them."""
     for outcome, activity in still.values():
         cycles = int(outcome.events[0, EVENTS.index("cycles")])
@@ -132,19 +183,22 @@ def test_the_window_is_the_image(still: dict[int, tuple[Outcome, Activity]]) -> 
 
 
 @pytest.mark.slow
-def test_gated_neurons_of_paper32_are_still(tmp_path: Path) -> None:
-    """LeNet's first convolution at fraction 0.1: 2 of 20 channels, so 14 of 16 neurons are gated."""
+@pytest.mark.parametrize(("stride", "channels", "used"), [(1, 1, 8), (2, 2, 2)])
+def test_gated_neurons_of_paper32_are_still(stride: int, channels: int, used: int, tmp_path: Path) -> None:
+    """LeNet's first convolution, 1 channel of 20 left on eight groups of one neuron, or with a stride, which allows no
+    groups, 2 channels."""
     p = params_of("paper32")
-    mapped = map_network(integer(modules(lenet(), (0.1, 0.2, 1.0), SEED), (1, 28, 28), p), p)
-    channels, height, width = mapped.networks[0].layers[0].out_shape
-    assert channels == 2
-    job = prepare(mapped, images(1, (1, 28, 28), p, SEED), increment=0)
-    words = channels * height * width
+    size = 12 // stride
+    layers = [nn.Conv2d(1, 20, 5, stride), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(20 * size * size, 10)]
+    nets = integer(modules(nn.Sequential(*layers), (channels / 20, 1.0), SEED), (1, 28, 28), p)
+    assert nets[0].layers[0].out_shape == (channels, size, size)
+    job = prepare(map_network(nets, p), images(1, (1, 28, 28), p, SEED), increment=0)
+    words = channels * size * size
     simulate(tile("paper32", trace_saif=True), job, tmp_path, seed=SEED, saif=True, saif_words=words)
     activity = window(tmp_path)
-    for neuron in range(2, p.neurons):
+    for neuron in range(used, p.neurons):
         assert set(neuron_toggles(activity, p, neuron).values()) == {0}
-    for neuron in range(2):
+    for neuron in range(used):
         assert min(neuron_toggles(activity, p, neuron).values()) > 0
 
 

@@ -48,6 +48,16 @@ def test_paths_and_numbers(tmp_path: Path) -> None:
     assert list(read(tmp_path / "a.saif", r"^top/lane").nets) == PATHS[1:]
 
 
+def test_an_element_of_one_bit_is_the_bit_of_its_vector(tmp_path: Path) -> None:
+    path = saif(tmp_path / "a.saif", 100, 94, 12, 5)
+    text = path.read_text()
+    line = "   (value\\[0\\] (T0 1) (T1 2) (TZ 0) (TX 0) (TB 0) (TC 5))\n"
+    assert line in text
+    path.write_text(text.replace(line, line + line.replace("\\", "")))
+    assert list(read(path).nets) == PATHS
+    assert read(path).toggles(r".*value.*") == 5
+
+
 def test_a_window_is_the_file_less_its_base(tmp_path: Path) -> None:
     saif(tmp_path / "w.saif", 100, 94, 12, 5)
     saif(tmp_path / "w.saif.base", 40, 34, 2, 1)
@@ -70,7 +80,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"a SAIF file with matching parentheses is wanted, .*a\.saif closes too many"):
         read(path)
     path.write_text(whole.replace("words\\[1\\]\\[0\\]", "value\\[0\\]"))
-    with pytest.raises(BadInput, match=r"a SAIF file names each net once, .* names top/lane\[3\]/value\[0\] twice"):
+    with pytest.raises(BadInput, match=r"a SAIF file has one activity of each net, .* two of top/lane\[3\]/value\[0\]"):
         read(path)
     path.write_text(whole)
     (tmp_path / "a.saif.base").write_text(whole.replace("clk", "clock"))

@@ -52,6 +52,10 @@ def test_render_refuses_what_does_not_fit() -> None:
     del sidecar["ports"]["out__valid"]
     with pytest.raises(BadInput, match="tile port out__valid wants 1 bits, not no such port: generate the tile anew"):
         render(sidecar, config, 128)
+    sidecar = _sidecar()
+    sidecar["ports"]["out__data"]["width"] = 16
+    with pytest.raises(BadInput, match="tile port out__data wants 32 bits, not 16: generate the tile anew"):
+        render(sidecar, config, 128)
     with pytest.raises(BadInput, match="capture_words wants 2 to 2147483648, not 1"):
         render(_sidecar(), config, 1)
 

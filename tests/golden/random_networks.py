@@ -44,6 +44,43 @@ def random_module(rng: random.Random, convs: int, fcs: int, shape: Shape, most: 
     return nn.Sequential(*layers)
 
 
+def deep_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
+    """A convolution whose weights fill SB, on a small map of many channels, and the shape of its images."""
+    shape = (rng.randint(1, 3), rng.randint(3, 5), rng.randint(2, 5))
+    channels, kernel = 3 * p.neurons, rng.choice(((4, 5), (5, 4), (5, 5)))
+    module = nn.Sequential(
+        nn.Conv2d(shape[0], channels, 1), nn.ReLU(), nn.Conv2d(channels, rng.randint(1, 9), kernel, padding=2),
+        nn.Flatten(), nn.LazyLinear(rng.randint(1, 7)),
+    )  # fmt: skip
+    module(torch.zeros(1, *shape))
+    return module, shape
+
+
+def flat_module(rng: random.Random) -> tuple[nn.Sequential, Shape]:
+    """Convolutions over rows of whole cells, whose planes can lie in DRAM without gaps, and the shape of the images."""
+    shape = (rng.randint(1, 3), 2, rng.choice((4, 6, 8)))
+    layers: list[nn.Module] = []
+    channels = shape[0]
+    for _ in range(3):
+        out = rng.randint(1, 9)
+        layers += [nn.Conv2d(channels, out, (1, 3), padding=(0, 1)), nn.ReLU()]
+        channels = out
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 2 * shape[2], rng.randint(1, 7))), shape
+
+
+def random_network(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
+    """Mostly any layers; some with wide maps (rings), more weights than SB holds, rows without gaps."""
+    family = rng.choice(("any", "any", "any", "wide", "wide", "deep", "flat"))
+    if family == "deep":
+        return deep_module(rng, p)
+    if family == "flat":
+        return flat_module(rng)
+    size = rng.choice((6, 8, 10, 12, 16)) if family == "any" else 16
+    shape = (rng.randint(1, 4), size + rng.randint(-2, 2), size + rng.randint(-2, 2))
+    convs, most = (rng.randint(0, 3), 3 * p.neurons) if family == "any" else (rng.randint(1, 2), 2 * p.neurons)
+    return random_module(rng, convs, rng.randint(1, 3), shape, most, rng.randint(1, 7)), shape
+
+
 def increments(module: nn.Sequential, fractions: Sequence[float], shape: Shape) -> list[nn.Sequential]:
     """Prefixes of ``module``: every hidden layer keeps a fraction of its channels; each classifier has own weights."""
     sums = [layer for layer in module if isinstance(layer, nn.Conv2d | nn.Linear)]

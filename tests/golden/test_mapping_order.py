@@ -19,6 +19,7 @@ from hw.errors import BadInput
 from hw.instructions import Compute, Decide, Instruction, Load, Store, Window
 from hw.isa import isa
 from hw.params import preset
+from tests.golden.mapping_kinds import map_by_chance
 from tests.golden.random_networks import images, random_case
 
 
@@ -78,10 +79,10 @@ class AnyOrder(Interpreter):
 def test_any_order_that_the_counts_allow_gives_the_same_words(name: str, seed: int) -> None:
     p = preset(name)
     nets, shape = random_case(seed, p)
-    mapped = map_network(nets, p)
+    mapped = map_by_chance(nets, p, random.Random(seed)) if seed % 2 else map_network(nets, p, search=False)
     image = images(1, shape, p, seed)
     last = len(nets) - 1
-    wanted = captured(forward(nets[last], image)[0], mapped.emits[last])[0].tolist()
+    wanted = captured(forward(nets[last], image)[0], mapped.emits[last], p)[0].tolist()
     for order in range(4):
         dram = Dram(p, mapped.image)
         dram.put(mapped.image_address, mapped.pack_image(image[0]))
@@ -112,10 +113,10 @@ def _refused(mapped: Mapped) -> bool:
 def test_orders_without_counts_give_wrong_words() -> None:
     """The test above can fail."""
     p = preset("small")
-    nets, shape = random_case(6, p)
-    mapped = map_network(nets[-1:], p)
-    image = images(1, shape, p, 6)
-    wanted = captured(forward(nets[-1], image)[0], mapped.emits[0])[0].tolist()
+    nets, shape = random_case(9, p)
+    mapped = map_network(nets[-1:], p, search=False)
+    image = images(1, shape, p, 9)
+    wanted = captured(forward(nets[-1], image)[0], mapped.emits[0], p)[0].tolist()
     for index, item in enumerate(mapped.segments[0]):
         if isinstance(item, Load | Store | Compute):
             mapped = _rewritten(mapped, 0, index, replace(item, wait_dma=0, wait_read=0, wait_written=0))
@@ -137,9 +138,9 @@ def test_no_wait_is_there_for_nothing(name: str) -> None:
     """A wait count that is one lower is refused, unless another wait implies it; most are needed."""
     p = preset(name)
     needed = tried = 0
-    for seed in (0, 6) if name != "paper32" else (0, 9):
+    for seed in (0, 9):
         nets, _ = random_case(seed, p)
-        mapped = map_network(nets[-1:], p)
+        mapped = map_network(nets[-1:], p, search=False)
         verify(mapped)
         for index, item in enumerate(mapped.segments[0]):
             if not isinstance(item, Load | Store | Compute):

@@ -1,5 +1,6 @@
 """The verifier: what passes, and every refusal on a program that was spoilt by one field."""
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -9,18 +10,22 @@ import pytest
 import torch
 from torch import nn
 
+from golden.counts import emitted_rows
+from golden.interpret import Dram, Interpreter
 from golden.mapping import Mapped, map_network
 from golden.verify import verify
+from golden.verify_compute import Computes
 from hw.errors import BadInput
-from hw.instructions import Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Store, Window
+from hw.instructions import UNUSED, Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Pool, Store, Window
 from hw.isa import isa
-from hw.params import preset
+from hw.params import PRESETS, preset
+from tests.golden.programs import Map, Program, random_case
 from tests.golden.random_networks import increments, networks
 
 
 @cache
 def lenet_like() -> Mapped:
-    """Spilled, streamed, pooled by average, with a resident fully connected layer in two pieces; two increments."""
+    """Spilled, streamed, in groups, pooled by average, sums in two pieces; two increments."""
     torch.manual_seed(0)
     p = preset("small")
     module = nn.Sequential(
@@ -58,33 +63,52 @@ def test_a_mapped_network_passes_and_was_followed() -> None:
     assert checked.instructions == 1 + sum(map(len, mapped.segments))
     assert checked.words_read > 5000
     assert checked.words_written > 3000
-    plans = mapped.plans[1]
-    assert plans[0].stage is not None
-    assert plans[1].stream is not None
-    assert len(plans[3].pieces) > 1
+    code = segment()
+    assert any(isinstance(t, Store) and t.base == Base.ABSOLUTE for t in code)
+    assert any(isinstance(t, Load) and _streamed(t) for t in code)
+    assert any(isinstance(t, Load) and t.groups > 1 for t in code)
+    computes = [c for c in code if isinstance(c, Compute)]
+    assert any(c.groups > 1 for c in computes)
+    assert any(not c.finish for c in computes)
+    assert any(c.vector for c in computes)
 
 
 def _streamed(item: Load) -> bool:
     return item.buffer != Buffer.SB and item.base == Base.ABSOLUTE
 
 
+def _emits(c: Compute) -> bool:
+    return bool(c.finish) and emitted_rows(c) > 0
+
+
+def _any(_: object) -> bool:
+    return True
+
+
+def _weights(t: Load) -> bool:
+    return t.buffer == Buffer.SB
+
+
+def _map(t: Load) -> bool:
+    return t.buffer != Buffer.SB
+
+
 FIELDS: list[tuple[type, Callable[[Any], bool], dict[str, object], str]] = [
-    (Load, lambda t: True, {"wait_dma": 4000}, "wait_dma 4000 waits for a transfer that does not come before it"),
-    (Load, lambda t: True, {"wait_read": 9}, "wait_read 9 waits for a compute that does not come before it"),
-    (Load, lambda t: True, {"wait_written": 9}, "wait_written 9 waits for a compute that does not come before it"),
-    (Load, lambda t: True, {"runs": 0}, "at least one run and one line are wanted, not 0 and"),
-    (Load, lambda t: True, {"last_words": 5}, "last_words wants 1 to 4, not 5"),
-    (Load, lambda t: t.buffer == Buffer.SB, {"lines": 5}, "lines of an SB load want at most 4 neurons, not 5"),
-    (Load, lambda t: t.buffer == Buffer.SB, {"row": 47, "runs": 2}, "SB rows 47 to 48 want to be below 48"),
-    (Load, _streamed, {"row": 95}, "words of NBin, first .*, lie outside its 384 words"),
-    (
-        Load,
-        lambda t: t.wait_read > 4,
-        {"wait_read": 0, "wait_written": 0},
-        "known to be done; raise its wait counts",
-    ),
-    (Load, _streamed, {"address": (1 << 20) - 64}, "DRAM lines .* are read but were never written"),
-    (Load, lambda t: t.base == Base.IMAGE, {"address": 15}, "lie outside the image's 20 beats"),
+    (Load, _any, {"wait_dma": 4000}, "wait_dma 4000 waits for a transfer that does not come before it"),
+    (Load, _any, {"wait_read": 9}, "wait_read 9 waits for a compute that does not come before it"),
+    (Load, _any, {"wait_written": 9}, "wait_written 9 waits for a compute that does not come before it"),
+    (Load, _any, {"runs": 0}, "at least one run of one beat or line is wanted, not 0 of"),
+    (Load, _any, {"length": 0}, "at least one run of one beat or line is wanted, not .* of 0"),
+    (Load, _weights, {"last_words": 5}, "last_words wants 1 to 4, not 5"),
+    (Load, _map, {"last_words": 9}, "last_words wants 1 to 8, not 9"),
+    (Load, _weights, {"length": 5, "groups": 1}, "an SB load wants at most 4 neurons in 1 to 4 groups, not 1 x 5"),
+    (Load, _weights, {"length": 3, "groups": 2}, "an SB load wants at most 4 neurons in 1 to 4 groups, not 2 x 3"),
+    (Load, _weights, {"groups": 0}, "an SB load wants at most 4 neurons in 1 to 4 groups, not 0 x"),
+    (Load, _weights, {"row": 47, "runs": 2}, "SB rows 47 to 48 want to be below 48"),
+    (Load, _map, {"row": 24}, "words of NB.*, first .*, lie outside its 384 words"),
+    (Load, lambda t: t.wait_read > 4, {"wait_read": 0, "wait_written": 0}, "known to be done; raise its wait counts"),
+    (Load, _streamed, {"address": (1 << 20) - 64}, "DRAM beats .* are read but were never written"),
+    (Load, lambda t: t.base == Base.IMAGE, {"address": 19, "length": 2}, "lie outside the image's 20 beats"),
     (Load, lambda t: t.base == Base.IMAGE, {"base": Base.RESULT}, "a load from the result area is not wanted"),
     (
         Load,
@@ -92,34 +116,65 @@ FIELDS: list[tuple[type, Callable[[Any], bool], dict[str, object], str]] = [
         {"base": Base.ABSOLUTE, "address": 1 << 19},
         "are read but were never written",
     ),
-    (Store, lambda t: True, {"buffer": Buffer.SB}, "a store wants NBin or NBout, not SB"),
-    (Store, lambda t: True, {"base": Base.IMAGE}, "a store wants the scratch or result area, not the image"),
-    (Store, lambda t: True, {"address": 0}, "DRAM lines 0 to .* want to lie in"),
+    (Store, _any, {"buffer": Buffer.SB}, "a store wants NBin or NBout, not SB"),
+    (Store, _any, {"base": Base.IMAGE}, "a store wants the scratch or result area, not the image"),
+    (Store, _any, {"address": 0}, "DRAM beats 0 to .* want to lie in"),
+    (Store, lambda t: t.base == Base.ABSOLUTE, {"row": 15}, "words of NB.*, first .*, are read but were never written"),
+    (Store, lambda t: t.base == Base.ABSOLUTE, {"last_words": 8}, "words of NB.*, are read but were never written"),
     (
         Store,
-        lambda t: t.base == Base.ABSOLUTE,
-        {"row": 50},
-        "words of NBout, first .*, are read but were never written",
+        lambda t: t.base == Base.RESULT,
+        {"base": Base.ABSOLUTE, "address": "scratch"},
+        "1 beats of scores want to be stored in the result area",
     ),
-    (Store, lambda t: t.base == Base.RESULT, {"lines": 1}, "2 lines of scores want to be stored in the result area"),
-    (Window, lambda w: True, {"kernel_w": 0}, "a kernel of at least 1x1 is wanted, not 0x3"),
-    (Window, lambda w: True, {"kx": (0, 1, 2, 1)}, "kx and ky of lane e want e % 3 and e // 3 % 3"),
-    (Window, lambda w: True, {"step_x": 0}, r"steps \(1, 1\) are wanted, not \(0, 1\)"),
-    (Window, lambda w: True, {"row_offset": (0, 0, 0, 1)}, "lane offsets want to follow a pitch of 3 and a plane of 9"),
-    (Compute, lambda c: True, {"tile": 9}, "tile wants 1 to 8, not 9"),
-    (Compute, lambda c: True, {"tile": 0}, "tile wants 1 to 8, not 0"),
-    (Compute, lambda c: True, {"neurons": 5}, "neurons wants 1 to 4, not 5"),
-    (Compute, lambda c: True, {"sb_row": 47}, "sb_row wants 0 to"),
-    (Compute, lambda c: True, {"target": Buffer.NBIN}, "source and target want to be different buffers, not both NBIN"),
-    (Compute, lambda c: True, {"wait_dma": 0}, "known to be done; raise its wait counts"),
-    (Compute, lambda c: True, {"load_bias": 0}, "biases of 4 neurons want to be loaded first"),
-    (Compute, lambda c: c.cols == 1, {"first": 0}, "first 0 wants an open sum, there is none"),
-    (Compute, lambda c: True, {"finish": 0}, "a sum over several computes wants one tile, not"),
+    (Window, _any, {"kernel_w": 0}, "a kernel of at least 1x1 is wanted, not 0x3"),
+    (Window, _any, {"taps": 5}, "taps wants 1 to 4, not 5"),
+    (Window, _any, {"kx": (0, 1, 2, 1)}, r"kx of lane e wants \(kx \+ e\) % 3 of lane 0's kx"),
+    (Window, _any, {"kx": (3, 1, 2, 0)}, r"kx of lane e wants \(kx \+ e\) % 3 of lane 0's kx"),
+    (Window, _any, {"ky": (0, 1, 2, 1)}, r"ky of run r wants \(ky \+ r\) % 3 of run 0's ky"),
+    (Window, _any, {"step_x": 0}, r"steps \(1, 1\) are wanted, not \(0, 1\)"),
+    (Window, _any, {"line_row": 7}, r"a line's step wants to be \(0, \d\), not \(7, \d\)"),
+    (Window, _any, {"slot_carry": (1,) * 8}, "slot 0 serves cell 0 of run 0, .rows, banks. .0, 0. after run 0's start"),
+    (Window, _any, {"slot_run": (1,) * 8}, "slot 0 serves cell 0 of run 1, .rows, banks. .* after run 0's start, not"),
+    (Window, _any, {"slot_column": (0, *[UNUSED] * 7)}, "no slot serves cell 0 of run 1 with columns 2"),
+    (Window, _any, {"row_offset": (0, 1, 0, 0)}, "runs want to lie in a map of one pitch and plane; the first ones"),
+    (Window, _any, {"row_offset": (1, 0, 0, 0)}, "runs want to lie in a map of one pitch and plane; the first ones"),
+    (Window, lambda w: w.delta[2] == w.delta[3], {"delta": (1, 0, 0, 0)}, "runs want to lie in a map of one pitch and"),
+    (Compute, _any, {"tile": 9}, "tile wants 1 to 8, not 9"),
+    (Compute, _any, {"tile": 0}, "tile wants 1 to 8, not 0"),
+    (Compute, _any, {"neurons": 5}, "neurons wants 1 to 4, not 5"),
+    (Compute, lambda c: c.neurons == 4, {"groups": 2}, "groups wants 1 to 1, not 2"),
+    (Compute, lambda c: c.groups > 1, {"stride": 2}, "stride wants 1 to 1, not 2"),
+    (Compute, lambda c: c.groups > 1, {"groups": 0}, "groups wants 1 to 2, not 0"),
+    (Compute, _any, {"columns": 0}, "columns wants 1 to 7, not 0"),
+    (Compute, _any, {"columns": 1}, "no slot serves cell 1 of run 0 with columns 1"),
+    (Compute, _any, {"last_lanes": 5}, "last_lanes wants 1 to 4, not 5"),
+    (Compute, _any, {"sub": 1}, "sub wants 0 for x0 0: map rows start with a cell, not 1"),
+    (Compute, _any, {"step_cells": 3}, "a step wants to move by 1 words, not by 3 cells and 1 words"),
+    (Compute, _any, {"rows": 2, "step_y_bank": 6, "tile": 8}, "step_y wants 1 rows of 5 cells, not 6 cells"),
+    (Compute, _any, {"ring_rows": 4, "ring_y": 4}, "ring_y wants to be below ring_rows = 4, not 4"),
+    (Compute, _any, {"ring_rows": 8, "ring_back": 4}, "ring_back wants the length of 8 rows of 5 cells, not 4 buffer"),
+    (Compute, _any, {"sb_row": 47}, "sb_row wants 0 to"),
+    (Compute, _any, {"target": Buffer.NBIN}, "source and target want to be different buffers, not both NBIN"),
+    (Compute, _any, {"wait_dma": 0}, "known to be done; raise its wait counts"),
+    (Compute, _any, {"load_bias": 0}, "biases of 4 neurons in 1 groups want to be loaded first"),
+    (
+        Compute,
+        lambda c: c.groups > 1 and c.load_bias,
+        {"load_bias": 0},
+        "biases of 2 neurons in 2 groups want to be loaded first",
+    ),
+    (Compute, lambda c: c.first and c.finish and c.cols == 1, {"first": 0}, "first 0 wants an open sum, there is none"),
+    (Compute, _any, {"finish": 0, "tile": 4}, r"a sum over several computes wants one tile, not \d+ steps in 4s"),
     (Compute, lambda c: c.finish and not c.first, {"first": 1}, "a sum is still open; finish it before another one"),
-    (Compute, lambda c: c.finish and not c.first, {"neurons": 3}, "the open sum has .pixels, neurons."),
+    (
+        Compute,
+        lambda c: c.finish and not c.first,
+        {"neurons": 1},
+        r"the open sum has \(cols, rows, neurons, groups\) .*, not",
+    ),
     (Compute, lambda c: c.pool, {"cols": 9}, "pooling wants whole rows of 8 pixels, not 9"),
     (Compute, lambda c: c.pool, {"pool_w": 5, "to_cols": 5}, "pool_w wants 7 to 7 windows, not 5"),
-    (Compute, lambda c: c.pool, {"pool_size": 7}, "7 rows of 7 pooling windows are open at a time, but"),
     (
         Compute,
         lambda c: c.pool,
@@ -135,14 +190,36 @@ FIELDS: list[tuple[type, Callable[[Any], bool], dict[str, object], str]] = [
         r"reciprocal wants .*, not \(1, 2, 3, 4\)",
     ),
     (Compute, lambda c: c.pool and c.out_y > 0, {"neurons": 3}, "row .* of the same block is next"),
+    (
+        Compute,
+        lambda c: c.pool,
+        {"out_y": 3, "pool_y": 3, "pool_slot": 1},
+        "row 0 of the same block is next, not 3",
+    ),
     (Compute, lambda c: c.finish, {"to_cols": 3}, "to_cols wants 7, not 3"),
-    (Compute, lambda c: c.finish, {"to_n_row": 0, "to_n_bank": 0}, "two results are written to the same word"),
-    (Compute, lambda c: c.finish, {"to_row": 95}, "words of NBout, first .*, lie outside its 384 words"),
+    (
+        Compute,
+        _emits,
+        {"to_n_row": 0, "to_n_bank": 0},
+        "two results are written to the same word",
+    ),
+    (
+        Compute,
+        _emits,
+        {"to_row": 24},
+        "words of NB.*, first .*, lie outside its 384 words",
+    ),
+    (
+        Compute,
+        lambda c: _emits(c) and c.to_cols > 1,
+        {"vector": 1},
+        r"a vector wants one pixel, not \d+",
+    ),
     (Compute, lambda c: c.scores, {"score_base": 3}, "score_base wants 0, not 3"),
     (Compute, lambda c: c.pool and c.finish, {"scores": 1}, "scores want one pixel without pooling"),
     (Compute, lambda c: c.scores, {"scores": 0}, "score_base wants 0, not 4"),
-    (Decide, lambda d: True, {"increment": 0}, "increment 1 is wanted, not 0"),
-    (Decide, lambda d: True, {"last": 0}, "last 1 is wanted, not 0"),
+    (Decide, _any, {"increment": 0}, "increment 1 is wanted, not 0"),
+    (Decide, _any, {"last": 0}, "last 1 is wanted, not 0"),
 ]
 
 
@@ -152,6 +229,8 @@ def test_a_spoilt_field_is_refused_by_its_instruction(
 ) -> None:
     index = index_of(kind, good)
     instruction = segment()[index]
+    if change.get("address") == "scratch":
+        change = change | {"address": lenet_like().scratch_address}
     with pytest.raises(BadInput, match=rf"^increment 1(, instruction \d+ \([A-Z]+\))?: .*{message}"):
         verify(spoilt(index, changed(instruction, **change)))
 
@@ -227,3 +306,70 @@ def test_escalation_wants_the_next_segment() -> None:
     raw = mapped.image[:at] + wrong + mapped.image[at + len(wrong) :]
     with pytest.raises(BadInput, match=r"increment 0, instruction .* \(DECIDE\): the next segment .* is wanted, not"):
         verify(replace(mapped, image=raw))
+
+
+class Forgetful(Interpreter):
+    """Loses one word of the source buffer while a compute reads."""
+
+    def __init__(self, program: Program, compute: Compute, word: int) -> None:
+        super().__init__(program.p, Dram(program.p, program.image()))
+        self.compute, self.word = compute, word
+
+    def _compute(self, c: Compute) -> None:
+        known = self.buffer_known[c.source].reshape(-1)
+        before = known[self.word]
+        known[self.word] &= c != self.compute
+        super()._compute(c)
+        known[self.word] = before
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_words_that_are_followed_are_those_that_the_machine_uses(name: str) -> None:
+    """Random hand-made computes pass; without a word that is followed they cannot run, without any other they can."""
+    p, rng = preset(name), random.Random(0)
+    used = unused = 0
+    for seed in range(40):
+        case = random_case(seed, p)
+        computes, size = Computes(p), p.nbin_rows * p.row_words
+        for item in case.program.code:
+            if isinstance(item, Window):
+                computes.take_window(item)
+            elif isinstance(item, Compute):
+                followed = computes.take(item).source
+                assert followed.size == len(set(followed.tolist()))
+                for word in rng.sample(followed.tolist(), min(3, len(followed))):
+                    with pytest.raises(BadInput, match="reads words that were never written"):
+                        Forgetful(case.program, item, word).run(0, 0, 0, 0)
+                    used += 1
+                for word in rng.sample(sorted(set(range(size)) - set(followed.tolist())), 3):
+                    assert Forgetful(case.program, item, word).run(0, 0, 0, 0).words == case.words
+                    unused += 1
+        assert computes.open_sums is None
+    assert min(used, unused) > 100
+
+
+def _pooled(out_y: int, neurons: int, stride: int) -> Compute:
+    """Two of four rows of a map of one channel, max pooling 2/stride."""
+    rows = -(-2 // stride)
+    return Compute(
+        in_w=4, in_h=4, y0=out_y, bank=2 * out_y, step_sub=1, step_y_bank=2, cols=4, rows=2, neurons=neurons,
+        pool=Pool.MAX, pool_size=2, pool_stride=stride, out_w=4, out_h=4, out_y=out_y, pool_w=2 if stride == 2 else 3,
+        pool_h=2 if stride == 2 else 3, pool_y=out_y // stride, pool_phase=out_y % stride,
+        pool_slot=out_y // stride % rows, load_bias=1, to_cols=2 if stride == 2 else 3, to_y_bank=2, to_n_row=1,
+    )  # fmt: skip
+
+
+def test_blocks_may_take_turns_where_no_pooling_window_is_open() -> None:
+    p = preset("small")
+    window = Map(1, 1, 2, 8).window(p, 1, 0, 1, 1)
+    computes = Computes(p)
+    computes.take_window(window)
+    for c in (_pooled(0, 3, 2), _pooled(0, 2, 2), _pooled(2, 3, 2), _pooled(2, 2, 2)):
+        computes.take(c)
+    assert computes.open_pool is None
+    computes.take(_pooled(0, 3, 1))
+    with pytest.raises(BadInput, match="row 2 of the same block is next, not 0"):
+        computes.take(_pooled(0, 2, 1))
+    computes.take(_pooled(2, 3, 1))
+    with pytest.raises(BadInput, match="row 0 of the same block is next, not 2"):
+        computes.take(_pooled(2, 3, 1))

@@ -7,8 +7,14 @@ from hw.params import TileParams
 from tests.hw.sim import wrap
 
 
-def beat_words(p: TileParams, beat: int) -> list[list[int]]:
-    """Signed words of each line in a beat."""
+def map_words(p: TileParams, beat: int) -> list[int]:
+    """Signed words of a map in a beat."""
+    width = 8 * p.word_bytes
+    return [wrap(beat >> (width * w), p.fmt.width) for w in range(p.beat_words)]
+
+
+def weight_lines(p: TileParams, beat: int) -> list[list[int]]:
+    """Signed words of each weight line in a beat."""
     width, line_bits = 8 * p.word_bytes, 8 * p.line_bytes
     return [
         [wrap(beat >> (line_bits * k + width * e), p.fmt.width) for e in range(p.synapses)]
@@ -17,7 +23,7 @@ def beat_words(p: TileParams, beat: int) -> list[list[int]]:
 
 
 class Machine:
-    """DRAM (lines that were written), two neuron buffers and SB, words by address."""
+    """DRAM (lines that were written), two neuron buffers (word of cell a: a * cell_words and on) and SB."""
 
     def __init__(self, p: TileParams, image: int, result: int) -> None:
         self.p = p
@@ -39,51 +45,56 @@ class Machine:
             if mask >> k & 1:
                 self.dram[address * per + k] = beat >> (bits * k) & ((1 << bits) - 1)
 
-    def read_line(self, buffer: int, row: int, bank: int, lanes: int) -> list[int]:
-        """Lanes that are not asked for read as garbage, as held data would."""
-        words = []
-        for e in range(self.p.synapses):
-            at = row * self.p.synapses + bank + e
-            words.append(self.buffers[buffer].get(at, wrap(3 * at + 1, self.p.fmt.width)) if lanes >> e & 1 else -77)
+    def read_words(self, buffer: int, row: int, bank: int, mask: int) -> list[int]:
+        """A beat of words from a cell on; what is not asked for reads as garbage, as held data would."""
+        start, words = (row * self.p.banks + bank) * self.p.cell_words, []
+        for w in range(self.p.beat_words):
+            held = self.buffers[buffer].get(start + w, wrap(3 * (start + w) + 1, self.p.fmt.width))
+            words.append(held if mask >> w & 1 else -77)
         return words
 
-    def write_line(self, buffer: int, row: int, bank: int, lanes: int, line: list[int]) -> None:
-        for e, word in enumerate(line):
-            if lanes >> e & 1:
-                self.buffers[buffer][row * self.p.synapses + bank + e] = word
+    def write_words(self, buffer: int, row: int, bank: int, mask: int, words: list[int]) -> None:
+        start = (row * self.p.banks + bank) * self.p.cell_words
+        for w, word in enumerate(words):
+            if mask >> w & 1:
+                self.buffers[buffer][start + w] = word
 
-    def write_sb(self, enables: int, row: int, lanes: int, lines: list[list[int]]) -> None:
+    def write_sb(self, enables: int, row: int, lanes: int, lines: list[list[int]], picks: list[int]) -> None:
         for neuron in range(self.p.neurons):
             for e in range(self.p.synapses):
                 if enables >> neuron & 1 and lanes >> e & 1:
-                    self.sb[neuron, row, e] = lines[neuron % self.p.lines_per_beat][e]
+                    self.sb[neuron, row, e] = lines[picks[neuron]][e]
 
     def carry_out(self, transfer: Load | Store) -> None:
         """The meaning of a transfer, word by word."""
-        p, n, per = self.p, self.p.synapses, self.p.lines_per_beat
+        if transfer.buffer == Buffer.SB:
+            self._carry_weights(transfer)
+            return
+        p = self.p
         for run in range(transfer.runs):
             beat = self.bases[transfer.base] + transfer.address + run * transfer.run_beats
-            start = transfer.row * n + transfer.bank + run * (transfer.step_row * n + transfer.step_bank)
-            for line in range(transfer.lines):
-                last_line, last_run = line == transfer.lines - 1, run == transfer.runs - 1
-                words = beat_words(p, self.read_beat(beat + line // per))[line % per]
-                if transfer.buffer == Buffer.SB:
-                    for e in range(transfer.last_words if last_run else n):
-                        self.sb[line, transfer.row + run, e] = words[e]
-                    continue
-                count = transfer.last_words if last_line else n
-                at = start + line * n
+            cell = transfer.row * p.banks + transfer.bank + run * (transfer.step_row * p.banks + transfer.step_bank)
+            for k in range(transfer.length):
+                count = transfer.last_words if k == transfer.length - 1 else p.beat_words
+                row, bank = divmod(cell + k * p.beat_cells, p.banks)
+                mask = (1 << count) - 1
                 if isinstance(transfer, Load):
-                    for e in range(count):
-                        self.buffers[transfer.buffer][at + e] = words[e]
-                else:
-                    out = self.read_line(transfer.buffer, at // n, at % n, (1 << count) - 1)[:count]
-                    bits = 8 * p.word_bytes
-                    packed = sum((word & ((1 << bits) - 1)) << (bits * e) for e, word in enumerate(out))
-                    mask = 1 << line % per
-                    if last_line:  # zero lines fill up the beat
-                        mask = (1 << per) - mask
-                    self.write_beat(beat + line // per, packed << (8 * p.line_bytes * (line % per)), mask)
+                    self.write_words(transfer.buffer, row, bank, mask, map_words(p, self.read_beat(beat + k)))
+                    continue
+                bits = 8 * p.word_bytes
+                words = self.read_words(transfer.buffer, row, bank, mask)[:count]
+                packed = sum((word & ((1 << bits) - 1)) << (bits * w) for w, word in enumerate(words))
+                self.write_beat(beat + k, packed, (1 << p.lines_per_beat) - 1)
+
+    def _carry_weights(self, load: Load | Store) -> None:
+        p = self.p
+        for run in range(load.runs):
+            beat = self.bases[load.base] + load.address + run * load.run_beats
+            for line in range(load.length):
+                words = weight_lines(p, self.read_beat(beat + line // p.lines_per_beat))[line % p.lines_per_beat]
+                for group in range(load.groups):
+                    for e in range(load.last_words if run == load.runs - 1 else p.synapses):
+                        self.sb[group * load.length + line, load.row + run, e] = words[e]
 
 
 def random_transfer(rng: random.Random, i: Isa) -> Load | Store:
@@ -92,16 +103,20 @@ def random_transfer(rng: random.Random, i: Isa) -> Load | Store:
     kind = rng.choice((Load, Load, Store))
     buffer = rng.choice(list(Buffer) if kind is Load else [Buffer.NBIN, Buffer.NBOUT])
     base, address, run_beats = rng.choice(list(Base)), rng.randrange(40), rng.randint(8, 12)
-    last_words = rng.randint(1, p.synapses)
     if buffer == Buffer.SB:
-        runs = rng.randint(1, 4)
+        runs, groups = rng.randint(1, 4), rng.randint(1, p.groups)
         return Load(
-            buffer=buffer, base=base, address=address, run_beats=run_beats, runs=runs, lines=rng.randint(1, p.neurons),
-            last_words=last_words, row=rng.randrange(p.sb_rows - runs),
+            buffer=buffer, base=base, address=address, run_beats=run_beats, runs=runs, groups=groups,
+            length=rng.randint(1, p.neurons // groups), last_words=rng.randint(1, p.synapses),
+            row=rng.randrange(p.sb_rows - runs),
         )  # fmt: skip
-    lines, runs = rng.randint(1, 5), rng.randint(1, 4)
+    runs = rng.randint(1, 4)
+    step_cells = rng.randrange((runs > 1) * 3 * p.banks + 1)
+    free = min(p.buffer_rows) * p.banks - (runs - 1) * step_cells
+    length = rng.randint(1, min(5, free // p.beat_cells))
+    cell = rng.randrange(free - length * p.beat_cells + 1)
     return kind(
-        buffer=buffer, base=base, address=address, run_beats=run_beats, runs=runs, lines=lines, last_words=last_words,
-        row=rng.randrange(min(p.buffer_rows) - 1 - 4 * 9 - 5), bank=rng.randrange(p.synapses),
-        step_row=rng.randrange(8), step_bank=rng.randrange(p.synapses),
+        buffer=buffer, base=base, address=address, run_beats=run_beats, runs=runs, length=length,
+        last_words=rng.randint(1, p.beat_words), row=cell // p.banks, bank=cell % p.banks,
+        step_row=step_cells // p.banks, step_bank=step_cells % p.banks,
     )  # fmt: skip

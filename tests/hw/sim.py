@@ -97,6 +97,6 @@ def words(rng: random.Random, bits: int, count: int) -> list[int]:
 
 def lone(**changes: object) -> TileParams:
     """The least machine that the parameters allow: one neuron, one pooling entry, one line per beat."""
-    values: dict[str, object] = {"neurons": 1, "synapses": 2, "pool_entries": 1, "accumulators": 2}
+    values: dict[str, object] = {"neurons": 1, "synapses": 2, "groups": 1, "pool_entries": 1, "accumulators": 2}
     values |= {"dram_beat_bytes": 4, "dram_bytes": 1 << 20, "dram_outstanding": 2}
     return preset("small").replace(**(values | changes))

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -11,102 +11,141 @@ from hw.compute import ComputeEngine, Cycle
 from hw.isa import Buffer, Compute, Isa, Window, isa
 from hw.params import TileParams, preset
 from tests.hw.sim import SHAPES, lone, plain, simulate
-from tests.hw.test_window import Kernel
+from tests.hw.window_model import Kernel, Row
 
-MACHINES = [*(preset(name) for name in SHAPES), lone()]
-Work = tuple[Kernel, Compute]
+MACHINES = [*(preset(name) for name in SHAPES), lone(groups=1)]
 
 
-def random_chain(rng: random.Random, kernel: Kernel) -> list[Compute]:
+@dataclass(frozen=True)
+class Work:
+    """A compute over the map whose channel 0 starts at cell ``base``; its first line is ``line`` of the kernel."""
+
+    kernel: Kernel
+    line: int
+    base: int
+    compute: Compute
+
+
+def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Work]:
     """One compute, or several that go on from each other's sums."""
-    i, p = kernel.i, kernel.i.params
-    n, rows = p.synapses, 1 << i.row_bits
-
-    def pair(name: str) -> dict[str, Any]:
-        return {f"{name}row": rng.randrange(rows), f"{name}bank": rng.randrange(n)}
-
+    i, p, groups = kernel.i, kernel.i.params, kernel.groups
     parts = rng.choice((1, 1, 2, 3))
-    cols, height = rng.randint(1, 5), rng.randint(1, 3)
+    cols, rows = rng.randint(1, 3 * groups + 2), rng.randint(1, 4)
     if parts > 1:
-        cols, height = rng.randint(1, min(p.accumulators, 5)), 1
-    tile = cols if parts > 1 else rng.randint(1, p.accumulators)
-    lines = rng.randint(1, kernel.lines)
-    last_lanes = kernel.elements - (kernel.lines - 1) * n if lines == kernel.lines else n
+        rows = 1
+        cols = min(cols, p.accumulators * groups)
+    per_row = -(-cols // groups)
+    tile = per_row if parts > 1 else rng.randint(1, p.accumulators)
+    lines = rng.randint(1, kernel.lines - first_line)
+    x0, y0 = rng.randint(-3, 2), rng.randint(-3, 4)
+    if kernel.ring_rows:  # up to its end, so that rows wrap on the way
+        y0 = rng.choice((y0, kernel.ring_rows - 1, kernel.ring_rows - 2))
+    places = {(x0 + k * groups * kernel.stride) % p.cell_words for k in range(per_row)}
+    columns = -(-(max(places) + groups - 1 + kernel.w) // p.cell_words)
+    step_cells, step_sub = divmod(groups * kernel.stride, p.cell_words)
+    step_y_row, step_y_bank = kernel.pair(kernel.stride * kernel.pitch)
+    base = rng.randrange(p.banks << i.row_bits)
+    size = (rng.randint(1, kernel.width), y0 + rng.randint(5, 12))
+    row, bank, sub = kernel.origin(first_line, Row(base, x0, y0, *size))
     first = Compute(
-        source=rng.choice((Buffer.NBIN, Buffer.NBOUT)), **pair(""), x0=rng.randint(-3, 2), y0=rng.randint(-3, 2),
-        stride=rng.randint(1, 3), in_w=rng.randint(2, 9), in_h=rng.randint(2, 9), **pair("step_x_"), **pair("step_y_"),
-        cols=cols, rows=height, lines=lines, last_lanes=last_lanes, neurons=rng.randint(1, p.neurons), tile=tile,
-        sb_row=rng.randrange(p.sb_rows), load_bias=rng.getrandbits(1), bias_row=rng.randrange(p.sb_rows),
+        source=rng.choice((Buffer.NBIN, Buffer.NBOUT)), row=row, bank=bank, sub=sub, x0=x0, y0=y0,
+        stride=kernel.stride, in_w=size[0], in_h=size[1], step_cells=step_cells, step_sub=step_sub,
+        step_y_row=step_y_row, step_y_bank=step_y_bank, ring_y=kernel.ring_y(y0), ring_rows=kernel.ring_rows,
+        ring_back=kernel.ring_back, columns=columns, cols=cols, rows=rows, lines=lines,
+        last_lanes=kernel.left(first_line + lines - 1), neurons=rng.randint(1, p.neurons // groups), groups=groups,
+        tile=tile, sb_row=rng.randrange(p.sb_rows), load_bias=rng.getrandbits(1), bias_row=rng.randrange(p.sb_rows),
         bias_bank=rng.randrange(p.neurons), finish=int(parts == 1),
     )  # fmt: skip
-    chain = [first]
+    chain = [Work(kernel, first_line, base, first)]
     for k in range(1, parts):
-        chain.append(replace(first, first=0, load_bias=0, finish=int(k == parts - 1), **pair("")))
+        base = rng.randrange(p.banks << i.row_bits)
+        row, bank, _ = kernel.origin(first_line, Row(base, x0, y0, *size))
+        more = replace(first, first=0, load_bias=0, finish=int(k == parts - 1), row=row, bank=bank)
+        chain.append(Work(kernel, first_line, base, more))
     return chain
 
 
-def issues(kernel: Kernel, c: Compute, base: int) -> tuple[list[list[dict[str, Any]]], int]:
-    """What is issued, tile by tile, and the first accumulator of the next tile."""
+def issues(work: Work, base: int) -> tuple[list[dict[str, Any]], int]:
+    """What is issued, in order, and the first accumulator of the next tile."""
+    kernel, c = work.kernel, work.compute
     i, p = kernel.i, kernel.i.params
-    n, space = p.synapses, (1 << i.row_bits) * p.synapses
-    found: list[list[dict[str, Any]]] = []
-    total = c.cols * c.rows
-    for start in range(0, total, c.tile):
-        pixels = range(start, min(start + c.tile, total))
-        steps = []
+    found: list[dict[str, Any]] = []
+    steps = [(y, x) for y in range(c.rows) for x in range(0, c.cols, c.groups)]
+    for start in range(0, len(steps), c.tile):
+        of_tile = steps[start : start + c.tile]
         for line in range(c.lines):
-            left = c.last_lanes if line == c.lines - 1 else n
-            for k in pixels:
-                y, x = divmod(k, c.cols)
-                at = (
-                    c.row * n + c.bank + x * (c.step_x_row * n + c.step_x_bank) + y * (c.step_y_row * n + c.step_y_bank)
-                )
-                lanes, rows = 0, {}
-                for e in range(left):
-                    _, ky, kx = kernel.tap(line * n + e)
-                    if 0 <= c.x0 + x * c.stride + kx < c.in_w and 0 <= c.y0 + y * c.stride + ky < c.in_h:
-                        lanes |= 1 << e
-                        rows[e] = (at % space + kernel.offset(line * n + e)) // n % (1 << i.row_bits)
-                steps.append({
-                    "source": c.source, "bank": at % n, "row": at % space // n, "lanes": lanes, "rows": rows,
-                    "weights": k == pixels[0], "sb_row": (c.sb_row + line) % (1 << i.sb_row_bits),
-                    "sb_lanes": (1 << left) - 1,
-                    "active": (1 << c.neurons) - 1, "neurons": c.neurons, "index": (base + k - start) % p.accumulators,
+            left = c.last_lanes if line == c.lines - 1 else kernel.taps
+            for k, (y, x) in enumerate(of_tile):
+                at = Row(work.base, c.x0 + x * c.stride, c.y0 + y * c.stride, c.in_w, c.in_h)
+                entered = (at.x // p.cell_words) != ((at.x - c.groups * c.stride) // p.cell_words)
+                pixels = min(c.groups, c.cols - x)
+                number = work.line + line
+                words = {
+                    (j, e): word
+                    for j in range(pixels)
+                    for e in range(left)
+                    if (word := kernel.word(number * kernel.taps + e, at, j)) is not None
+                }
+                found.append({
+                    "source": int(c.source), "weights": k == 0,
+                    "reads": kernel.reads(number, left, at, c.columns) if k == 0 or x == 0 or entered else None,
+                    "words": words, "sb_row": (c.sb_row + line) % (1 << i.sb_row_bits), "sb_lanes": (1 << left) - 1,
+                    "mask": (1 << c.neurons * c.groups) - 1, "active": (1 << c.neurons * pixels) - 1,
+                    "neurons": c.neurons, "pixels": pixels, "index": (base + k) % p.accumulators,
                     "first": c.first and line == 0, "complete": c.finish and line == c.lines - 1,
+                    "wrapped": bool(c.ring_rows) and at.y >= c.ring_rows > c.y0,
                 })  # fmt: skip
-        found.append(steps)
         if c.finish:
-            base = (base + len(pixels)) % p.accumulators
+            base = (base + len(of_tile)) % p.accumulators
     return found, base
 
 
-def seen(ctx: Any, dut: Any) -> dict[str, Any]:
-    """The same of the hardware's outputs in an issue cycle."""
-    origin, fetch, step = ctx.get(dut.origin), ctx.get(dut.fetch), ctx.get(dut.step)
-    lanes = ctx.get(dut.lanes)
-    assert step.lanes == lanes
-    return {
-        "source": ctx.get(dut.source), "bank": origin.bank, "row": origin.row, "lanes": lanes,
-        "rows": {e: ctx.get(getattr(dut, f"row_{e}")) for e in range(lanes.bit_length()) if lanes >> e & 1},
-        "weights": fetch.weights, "sb_row": fetch.row, "sb_lanes": fetch.lanes, "active": step.active,
-        "neurons": step.neurons, "index": step.index, "first": step.first, "complete": step.complete,
-    }  # fmt: skip
+class Held:
+    """What the banks of both buffers have read last, by (buffer, bank)."""
+
+    def __init__(self, p: TileParams) -> None:
+        self.p = p
+        self.rows: dict[tuple[int, int], int] = {}
+
+    def seen(self, ctx: Any, dut: Any) -> dict[str, Any]:
+        """The hardware's outputs in an issue cycle, as ``issues`` names them."""
+        p, fetch, step, source = self.p, ctx.get(dut.fetch), ctx.get(dut.step), ctx.get(dut.source)
+        reads = None
+        if ctx.get(dut.read):
+            banks = ctx.get(dut.banks)
+            reads = {b: ctx.get(getattr(dut, f"row_{b}")) for b in range(p.banks) if banks >> b & 1}
+            self.rows |= {(source, b): row for b, row in reads.items()}
+        words = {}
+        for j in range(p.groups):
+            for e in range(p.synapses):
+                if step.lanes[j] >> e & 1:
+                    assert step.place[e] < p.row_words
+                    bank, sub = divmod((step.start + step.place[e] + j) % p.row_words, p.cell_words)
+                    words[j, e] = (self.rows[source, bank], bank, sub)
+        return {
+            "source": source, "weights": fetch.weights, "reads": reads, "words": words, "sb_row": fetch.row,
+            "sb_lanes": fetch.lanes, "mask": fetch.neurons_mask, "active": step.active, "neurons": step.neurons,
+            "pixels": step.pixels, "index": step.index, "first": step.first, "complete": step.complete,
+        }  # fmt: skip
 
 
 def program(rng: random.Random, i: Isa, chains: int) -> list[Window | Work]:
     """Windows and computes in order; some computes wait for counts that the bench reaches later."""
     items: list[Window | Work] = []
-    kernel = Kernel(rng, i)
+    kernel, first_line = Kernel(rng, i), 0
     number = 0
     for k in range(chains):
-        if k == 0 or rng.random() < 0.6:
+        if k == 0 or rng.random() < 0.5:
             kernel = Kernel(rng, i)
-            items.append(kernel.window())
-        for c in random_chain(rng, kernel):
-            waits: dict[str, Any] = {"wait_dma": rng.choice((0, 6 * number)), "wait_read": number, "wait_written": 0}
+            first_line = rng.choice((0, rng.randrange(kernel.lines)))
+            items.append(kernel.window(first_line))
+        for work in random_chain(rng, kernel, first_line):
+            c = work.compute
+            waits: dict[str, Any] = {"wait_dma": rng.choice((0, 0, 8 * number)), "wait_written": 0}
+            waits["wait_read"] = rng.choice((0, 0, number))
             if number and rng.random() < 0.3 and c.first:
                 waits["wait_written"] = number
-            items.append((kernel, replace(c, **waits)))
+            items.append(replace(work, compute=replace(c, **waits)))
             number += 1
     return items
 
@@ -114,38 +153,43 @@ def program(rng: random.Random, i: Isa, chains: int) -> list[Window | Work]:
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_every_issue_and_every_cycle(p: TileParams) -> None:
     i, rng, dut = isa(p), random.Random(140), ComputeEngine(isa(p))
-    items = program(rng, i, 16)
-    computes = [item for item in items if isinstance(item, tuple)]
+    items = program(rng, i, 56)
+    computes = [item.compute for item in items if isinstance(item, Work)]
+    steps = [c.rows * -(-c.cols // c.groups) for c in computes]
     kinds: Counter[Any] = Counter()
+    met: Counter[str] = Counter()
 
     async def bench(ctx: Any) -> None:
         todo: deque[Any] = deque(items)
         base = dma_done = written = used = read_done = taken = 0
-        tiles: deque[list[dict[str, Any]]] = deque()  # of the compute that runs
-        fresh = bias = False  # the next issue begins a tile; a bias line is next
+        coming: deque[dict[str, Any]] = deque()  # issues of the compute that runs
+        bias = False  # a bias line is next
         running: Compute | None = None
         complete: deque[int] = deque()  # compute numbers of complete accumulators that are not drained
-        open_words = {k: c.cols * c.rows if c.finish else 0 for k, (_, c) in enumerate(computes)}
-        for cycle in range(8000):
+        unwritten = {k: count if c.finish else 0 for k, (c, count) in enumerate(zip(computes, steps, strict=True))}
+        held = Held(p)
+        for cycle in range(16000):
             calm = cycle // 150 % 2 == 0
-            offered = bool(todo) and (running is not None or bias or rng.random() < (0.95 if calm else 0.3))
-            head: Any = todo[0] if offered else None
+            head: Any = todo[0] if todo and rng.random() < (0.95 if calm else 0.3) else None
             is_window = isinstance(head, Window)
-            ctx.set(dut.head_valid, offered)
+            ctx.set(dut.head_valid, head is not None)
             ctx.set(dut.head_is_window, is_window)
             if is_window:
                 ctx.set(dut.head_window, plain(i, head))
-            elif offered:
-                ctx.set(dut.head_compute, plain(i, head[1]))
+            elif head is not None:
+                ctx.set(dut.head_compute, plain(i, head.compute))
             dma_done += rng.random() < (0.3 if calm else 0.02)
             ctx.set(dut.dma_done, dma_done)
             ctx.set(dut.written, written)
-            post_ready, port_free = rng.random() < 0.8, rng.random() < (0.95 if calm else 0.5)
+            post_ready, port_free = rng.random() < 0.8, rng.random() < (0.6 if calm else 0.3)
             ctx.set(dut.post_ready, post_ready)
             ctx.set(dut.port_free, port_free)
             drained = bool(complete) and rng.random() < (0.8 if calm else 0.1)
             ctx.set(dut.drained, drained)
 
+            ready = isinstance(head, Work) and dma_done >= head.compute.wait_dma and post_ready
+            if isinstance(head, Work):
+                ready &= read_done >= head.compute.wait_read and written >= head.compute.wait_written
             take = issue = False
             if bias:
                 kind = Cycle.SETUP
@@ -153,22 +197,28 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
                 assert running
                 assert (fetch.bias, fetch.row, fetch.bank) == (1, running.bias_row, running.bias_bank)
                 assert fetch.lanes == (1 << p.synapses) - 1
+                assert fetch.neurons_mask == (1 << running.neurons * running.groups) - 1
+                assert ctx.get(dut.step).neurons == running.neurons
             elif running:
-                need = len(tiles[0]) // running.lines if fresh and running.first else 0
-                if need and used + need > p.accumulators:
+                wanted = coming[0]
+                if wanted["first"] and used == p.accumulators:
                     kind = Cycle.STALL_ACCUMULATOR
-                elif not port_free:
+                elif wanted["reads"] is not None and not port_free:
                     kind = Cycle.STALL_PORT
                 else:
                     kind, issue = Cycle.COMPUTE, True
-                assert ctx.get(dut.read) == (kind != Cycle.STALL_ACCUMULATOR)
+                    take = len(coming) == 1 and (is_window or (ready and not head.compute.load_bias))
+                    met["taken at once"] += take and not is_window
+                    met["window at once"] += take and is_window
+                    met["without the port"] += not port_free
+                assert ctx.get(dut.read) == (kind != Cycle.STALL_ACCUMULATOR and wanted["reads"] is not None)
             elif head is None:
                 kind = Cycle.IDLE
             elif is_window:
                 kind, take = Cycle.SETUP, True
-            elif dma_done < head[1].wait_dma:
+            elif dma_done < head.compute.wait_dma:
                 kind = Cycle.STALL_DATA
-            elif read_done < head[1].wait_read or written < head[1].wait_written:
+            elif read_done < head.compute.wait_read or written < head.compute.wait_written:
                 kind = Cycle.STALL_ORDER
             elif not post_ready:
                 kind = Cycle.STALL_ACCUMULATOR
@@ -179,39 +229,37 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
             assert ctx.get(dut.issue) == issue
             assert ctx.get(dut.head_ready) == take
             assert ctx.get(dut.post_push) == (take and not is_window)
-            if not bias:
-                assert not ctx.get(dut.fetch).bias
+            assert ctx.get(dut.hold) == (running is not None and not bias)
+            assert ctx.get(dut.fetch).bias == bias
             if not issue:
                 assert not ctx.get(dut.fetch).weights
                 if not running or bias:
                     assert not ctx.get(dut.read)
-            if bias:
-                bias = False
-            elif issue:
+            bias = False
+            if issue:
                 assert running
-                if fresh and running.first:
-                    used += len(tiles[0]) // running.lines
-                fresh = False
-                wanted = tiles[0].pop(0)
-                assert seen(ctx, dut) == wanted
+                wanted = coming.popleft()
+                wrapped = wanted.pop("wrapped")
+                assert held.seen(ctx, dut) == wanted
+                met["wrapped"] += wrapped and bool(wanted["words"])
+                met["groups"] += wanted["pixels"] > 1
+                met["nothing read"] += wanted["reads"] is None
+                used += bool(wanted["first"])
                 if wanted["complete"]:
                     complete.append(taken - 1)
-                if not tiles[0]:
-                    tiles.popleft()
-                    fresh = True
-                    if not tiles:
-                        running, read_done = None, read_done + 1
+                if not coming:
+                    running, read_done = None, read_done + 1
             if take:
                 todo.popleft()
                 if not is_window:
-                    kernel, running = head
-                    found, base = issues(kernel, running, base)
-                    tiles, fresh, bias, taken = deque(found), True, bool(running.load_bias), taken + 1
+                    running = head.compute
+                    found, base = issues(head, base)
+                    coming, bias, taken = deque(found), bool(running.load_bias), taken + 1
             if drained:
-                open_words[complete.popleft()] -= 1
+                unwritten[complete.popleft()] -= 1
                 used -= 1
             await ctx.tick()
-            while written < read_done and open_words[written] == 0:
+            while written < read_done and unwritten[written] == 0:
                 written += 1
             assert ctx.get(dut.read_done) == read_done
             if not todo and not running and written == len(computes):
@@ -223,15 +271,21 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
 
     simulate(dut, bench)
     assert set(kinds) == set(Cycle)
-    assert kinds[Cycle.COMPUTE] == sum(c.cols * c.rows * c.lines for _, c in computes) > 50
+    assert kinds[Cycle.COMPUTE] == sum(c.lines * count for c, count in zip(computes, steps, strict=True)) > 50
+    assert met["taken at once"] > 2
+    assert met["window at once"] > 2
+    assert met["wrapped"] > 8
+    assert met["without the port"] > 5
+    assert met["groups"] > 20 or p.groups == 1
+    assert met["nothing read"] > 10
 
 
 def test_the_engine_takes_the_cycles_it_claims() -> None:
-    """A window, a compute, its bias line, then a line of a pixel per cycle; the next compute right behind."""
+    """A window, a compute, its bias line, then a line of a step per cycle; without biases the next follows at once."""
     p = preset("odd")
     i, dut, rng = isa(p), ComputeEngine(isa(p)), random.Random(141)
     kernel = Kernel(rng, i)
-    c = Compute(cols=3, rows=2, lines=kernel.lines, last_lanes=1, tile=4, load_bias=1, in_w=9, in_h=9)
+    c = Compute(cols=7, rows=2, lines=kernel.lines, last_lanes=1, tile=4, load_bias=1, in_w=9, in_h=9, groups=3)
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.head_valid, 1)
@@ -240,15 +294,18 @@ def test_the_engine_takes_the_cycles_it_claims() -> None:
         ctx.set(dut.head_compute, plain(i, c))
         ctx.set(dut.post_ready, 1)
         ctx.set(dut.port_free, 1)
-        ctx.set(dut.drained, 0)
-        trace, completes = [], 0
-        for _ in range(2 * (2 + 6 * kernel.lines) + 1):
+        trace: list[Cycle] = []
+        due, taken = deque([0] * 3), 0
+        while len(trace) < 1 + 2 * (2 + 6 * kernel.lines) + 2 * 6 * kernel.lines:
             trace.append(ctx.get(dut.cycle))
-            ctx.set(dut.drained, completes > 0)
-            completes += (ctx.get(dut.issue) & ctx.get(dut.step).complete) - (completes > 0)
+            due.append(ctx.get(dut.issue) & ctx.get(dut.step).complete)
+            ctx.set(dut.drained, due.popleft())
+            taken += ctx.get(dut.post_push)
             await ctx.tick()
             ctx.set(dut.head_is_window, 0)
-        one = [Cycle.SETUP, Cycle.SETUP] + [Cycle.COMPUTE] * (6 * kernel.lines)
-        assert trace == [Cycle.SETUP, *one, *one]
+            if taken == 2:
+                ctx.set(dut.head_compute, plain(i, replace(c, load_bias=0)))
+        with_bias = [Cycle.SETUP, Cycle.SETUP] + [Cycle.COMPUTE] * (6 * kernel.lines)
+        assert trace == [Cycle.SETUP, *with_bias, *with_bias, *[Cycle.COMPUTE] * (2 * 6 * kernel.lines)]
 
     simulate(dut, bench)

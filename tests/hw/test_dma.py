@@ -10,10 +10,10 @@ from amaranth.hdl import Module
 from hw.dma import Dma, DmaConsumer, DmaRequester
 from hw.isa import Base, Buffer, Load, Store, isa, replace_waits
 from hw.params import TileParams, preset
-from tests.hw.dma_model import Machine, beat_words, random_transfer
-from tests.hw.sim import SHAPES, lone, plain, simulate
+from tests.hw.dma_model import Machine, map_words, random_transfer, weight_lines
+from tests.hw.sim import SHAPES, lone, plain, simulate, words
 
-MACHINES = [*(preset(name) for name in SHAPES), lone()]
+MACHINES = [*(preset(name) for name in SHAPES), lone(cell_words=1, banks=2)]
 
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
@@ -47,7 +47,7 @@ def test_the_whole_engine_moves_what_the_transfers_say(p: TileParams) -> None:
                 fields = plain(i, transfers[sent])
                 ctx.set(dut.head, {"store": isinstance(transfers[sent], Store), "fields": fields})
             ctx.set(r.req_ready, ready)
-            for signal in (r.store_granted, c.line_granted, c.sb_granted):
+            for signal in (r.store_granted, c.load_granted, c.sb_granted):
                 ctx.set(signal, 0)
             respond = bool(flying) and rng.random() < (0.9, 0.5, 0.9)[slow]
             ctx.set(dut.rsp_valid, respond)
@@ -58,17 +58,18 @@ def test_the_whole_engine_moves_what_the_transfers_say(p: TileParams) -> None:
                 ctx.set(r.store_granted, grant)
                 if grant:
                     at = ctx.get(r.store_at)
-                    stored = machine.read_line(ctx.get(r.store_source), at.row, at.bank, ctx.get(r.store_lanes))
-            if ctx.get(c.line_write):
-                ctx.set(c.line_granted, grant)
+                    stored = machine.read_words(ctx.get(r.store_source), at.row, at.bank, ctx.get(r.store_mask))
+            if ctx.get(c.load_write):
+                ctx.set(c.load_granted, grant)
                 if grant:
-                    at, line = ctx.get(c.line_at), list(ctx.get(c.line))
-                    machine.write_line(ctx.get(c.line_target), at.row, at.bank, ctx.get(c.line_lanes), line)
+                    at, words = ctx.get(c.load_at), list(ctx.get(c.load_words))
+                    machine.write_words(ctx.get(c.load_target), at.row, at.bank, ctx.get(c.load_mask), words)
             if enables := ctx.get(c.sb_write):
                 ctx.set(c.sb_granted, grant)
                 if grant:
                     lines = [list(line) for line in ctx.get(c.sb_lines)]
-                    machine.write_sb(enables, ctx.get(c.sb_row), ctx.get(c.sb_lanes), lines)
+                    picks = list(ctx.get(c.sb_pick))
+                    machine.write_sb(enables, ctx.get(c.sb_row), ctx.get(c.sb_lanes), lines, picks)
             if ctx.get(r.req_valid) and ready:
                 address = ctx.get(r.req_address)
                 if ctx.get(r.req_write):
@@ -80,12 +81,12 @@ def test_the_whole_engine_moves_what_the_transfers_say(p: TileParams) -> None:
             cycle += 1
             await ctx.tick()
             if stored is not None:
-                ctx.set(r.store_line, stored)
+                ctx.set(r.store_words, stored)
         assert sent == len(transfers)
         assert 1 < most <= p.dram_outstanding
         for _ in range(20):
             assert not ctx.get(r.req_valid)
-            assert not ctx.get(c.line_write)
+            assert not ctx.get(c.load_write)
             assert not ctx.get(c.sb_write)
             await ctx.tick()
         assert ctx.get(dut.dma_done) == len(transfers)
@@ -110,7 +111,7 @@ def test_a_head_waits_for_its_counts(wait: str) -> None:
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.rsp_valid, 0)
-        ctx.set(dut.consumer.line_granted, 1)
+        ctx.set(dut.consumer.load_granted, 1)
         if wait == "wait_dma":  # the first transfer's beat comes late
             ctx.set(dut.head, {"store": 0, "fields": plain(i, Load())})
             ctx.set(dut.head_valid, 1)
@@ -142,15 +143,14 @@ def test_a_head_waits_for_its_counts(wait: str) -> None:
 def test_requester_asks_beat_by_beat(p: TileParams) -> None:
     """A load of runs asks for each run's beats; no request while there is no room; a stalled one does not change."""
     i, rng, dut = isa(p), random.Random(111), DmaRequester(isa(p))
-    per = p.lines_per_beat
 
     async def bench(ctx: Any) -> None:
-        for _ in range(6):
-            lines, runs, stride = rng.randint(1, 5), rng.randint(1, 3), rng.randint(3, 9)
+        for buffer in (Buffer.NBIN, Buffer.NBOUT, Buffer.SB) * 3:
+            length, runs, stride = rng.randint(1, 5), rng.randint(1, 3), rng.randint(3, 9)
             base = rng.choice(list(Base))
             ctx.set(dut.image, 1000)
             ctx.set(dut.result, 2000)
-            load = Load(buffer=Buffer.NBIN, base=base, address=7, run_beats=stride, runs=runs, lines=lines)
+            load = Load(buffer=buffer, base=base, address=7, run_beats=stride, runs=runs, length=length)
             ctx.set(dut.head, {"store": 0, "fields": plain(i, load)})
             ctx.set(dut.head_valid, 1)
             ctx.set(dut.waits_met, 1)
@@ -160,7 +160,8 @@ def test_requester_asks_beat_by_beat(p: TileParams) -> None:
             await ctx.tick()
             ctx.set(dut.head_valid, 0)
             origin = {Base.ABSOLUTE: 0, Base.IMAGE: 1000, Base.RESULT: 2000}[base] + 7
-            expected = [origin + run * stride + beat for run in range(runs) for beat in range(-(-lines // per))]
+            beats = -(-length // p.lines_per_beat) if buffer == Buffer.SB else length
+            expected = [origin + run * stride + beat for run in range(runs) for beat in range(beats)]
             asked: list[int] = []
             for _ in range(60):
                 room, ready = rng.random() < 0.6, rng.random() < 0.6
@@ -179,16 +180,51 @@ def test_requester_asks_beat_by_beat(p: TileParams) -> None:
 
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
+def test_a_store_writes_a_beat_a_cycle(p: TileParams) -> None:
+    """Without stalls: buffer reads in a row, each beat at the DRAM two cycles later, whole, with zeros at its end."""
+    i, rng, dut = isa(p), random.Random(113), DmaRequester(isa(p))
+
+    async def bench(ctx: Any) -> None:
+        ctx.set(dut.req_ready, 1)
+        ctx.set(dut.store_granted, 1)
+        last_words = p.beat_words - 1 or 1
+        store = Store(buffer=Buffer.NBOUT, address=5, length=4, runs=2, run_beats=7, last_words=last_words)
+        ctx.set(dut.head, {"store": 1, "fields": plain(i, store)})
+        ctx.set(dut.head_valid, 1)
+        ctx.set(dut.waits_met, 1)
+        ctx.set(dut.accept_ready, 1)
+        await ctx.tick()
+        ctx.set(dut.head_valid, 0)
+        given: list[list[int]] = []
+        for cycle in range(8 + 2):
+            assert ctx.get(dut.store_read) == (cycle < 8)
+            assert ctx.get(dut.req_valid) == ctx.get(dut.req_write) == (cycle >= 2)
+            assert ctx.get(dut.stored) == (cycle == 9)
+            if cycle >= 2:
+                beat, k = given[cycle - 2], cycle - 2
+                count = last_words if k % 4 == 3 else p.beat_words
+                assert map_words(p, ctx.get(dut.req_data)) == beat[:count] + [0] * (p.beat_words - count)
+                assert ctx.get(dut.req_address) == 5 + k // 4 * 7 + k % 4
+                assert ctx.get(dut.req_mask) == (1 << p.lines_per_beat) - 1
+            given.append(words(rng, p.fmt.width, p.beat_words))
+            await ctx.tick()
+            ctx.set(dut.store_words, given[-1])
+        assert not ctx.get(dut.req_valid)
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_consumer_keeps_up_without_stalls(p: TileParams) -> None:
-    """A line a cycle into a neuron buffer, a beat a cycle into SB; the beat leaves with its last line."""
+    """A beat a cycle into a neuron buffer and into SB, its words or its lines unchanged."""
     i, rng, dut = isa(p), random.Random(112), DmaConsumer(isa(p))
     per = p.lines_per_beat
 
     async def bench(ctx: Any) -> None:
-        ctx.set(dut.line_granted, 1)
+        ctx.set(dut.load_granted, 1)
         ctx.set(dut.sb_granted, 1)
-        for buffer, lines in ((Buffer.NBIN, 6), (Buffer.NBOUT, 5), (Buffer.SB, p.neurons)):
-            load = Load(buffer=buffer, lines=lines, last_words=p.synapses, row=2, run_beats=9)
+        for buffer, length in ((Buffer.NBIN, 6), (Buffer.NBOUT, 5), (Buffer.SB, p.neurons)):
+            load = Load(buffer=buffer, length=length, last_words=p.synapses, row=2, run_beats=9)
             ctx.set(dut.transfer, {"store": 0, "fields": plain(i, load)})
             ctx.set(dut.push, 1)
             assert ctx.get(dut.ready)
@@ -196,30 +232,20 @@ def test_consumer_keeps_up_without_stalls(p: TileParams) -> None:
             ctx.set(dut.push, 0)
             await ctx.tick()  # out of the queue
             await ctx.tick()
-            beats = [rng.getrandbits(p.beat_bits) for _ in range(-(-lines // per))]
+            beats = [rng.getrandbits(p.beat_bits) for _ in range(-(-length // per) if buffer == Buffer.SB else length)]
             ctx.set(dut.beat_valid, 1)
-            cycles, taken, got = 0, 0, []
-            while True:
-                ctx.set(dut.beat, beats[taken])
+            for k, beat in enumerate(beats):
+                ctx.set(dut.beat, beat)
+                assert ctx.get(dut.beat_taken)
                 if buffer == Buffer.SB:
-                    first = taken * per
-                    enabled = ((1 << p.neurons) - 1) & (((1 << per) - 1) << first)
-                    assert ctx.get(dut.sb_write) == enabled
-                    lines_now = [list(line) for line in ctx.get(dut.sb_lines)]
-                    got += lines_now[: min(per, lines - first)]
+                    assert ctx.get(dut.sb_write) == ((1 << p.neurons) - 1) & (((1 << per) - 1) << k * per)
+                    assert [list(line) for line in ctx.get(dut.sb_lines)] == weight_lines(p, beat)
                 else:
-                    assert ctx.get(dut.line_write)
-                    assert ctx.get(dut.line_target) == buffer
-                    got.append(list(ctx.get(dut.line)))
-                retired = ctx.get(dut.retired)
-                taken += ctx.get(dut.beat_taken)
-                cycles += 1
+                    assert ctx.get(dut.load_write)
+                    assert ctx.get(dut.load_target) == buffer
+                    assert list(ctx.get(dut.load_words)) == map_words(p, beat)
+                assert ctx.get(dut.retired) == (k == len(beats) - 1)
                 await ctx.tick()
-                if retired:
-                    break
             ctx.set(dut.beat_valid, 0)
-            assert taken == len(beats)
-            assert got == [line for beat in beats for line in beat_words(p, beat)][:lines]
-            assert cycles == (len(beats) if buffer == Buffer.SB else lines)
 
     simulate(dut, bench)

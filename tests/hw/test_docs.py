@@ -7,7 +7,6 @@ from pathlib import Path
 from amaranth.lib.wiring import Component
 
 from hw.control import Control
-from hw.dma import TRANSFER_QUEUE
 from hw.events import CYCLE_KINDS
 from hw.fetch import FETCH_AHEAD
 from hw.instructions import Opcode
@@ -15,7 +14,7 @@ from hw.isa import OPCODE_BITS, Isa, isa
 from hw.margin import MarginController
 from hw.nfu_array import NfuArray
 from hw.params import preset
-from hw.tile import COMPUTE_QUEUE
+from hw.tile import COMPUTE_QUEUE, TRANSFER_QUEUE
 from tests.hw.sim import elaborated
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -93,6 +92,9 @@ def test_the_numbers_are_the_sources() -> None:
     assert f"{FETCH_AHEAD} instructions ahead" in tile
     assert f"{TRANSFER_QUEUE} transfers" in program
     assert f"{COMPUTE_QUEUE} windows and computes" in program
+    p = preset("paper32")
+    assert f"{p.cell_words} neighbouring words of a map row for `paper32`, {p.banks} banks" in program
+    assert f"meets {p.row_words} words" in program.replace("\n", " ")
     for kind in CYCLE_KINDS:
         assert f"`{kind.name}`" in tile
     fragment, found = elaborated(Control(isa(preset("small"))))

@@ -95,7 +95,7 @@ def test_it_asks_ahead_and_stops_there() -> None:
 
         ctx.set(dut.req_ready, 1)
         ctx.set(dut.start, 1)
-        ctx.set(dut.length, 10)
+        ctx.set(dut.length, FETCH_AHEAD + 6)
         await ctx.tick()
         ctx.set(dut.start, 0)
         await run(60)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from hw.errors import BadInput
+from hw.instructions import UNUSED
 from hw.isa import (
     KINDS,
     MAX_INCREMENTS,
@@ -148,12 +149,25 @@ def test_the_narrowest_fields_hold_the_machine() -> None:
         by_name = {(op, f.name): f for op, fields in i.fields.items() for f in fields}
         least = {
             (Opcode.LOAD, "row"): max(*p.buffer_rows, p.sb_rows) - 1,
-            (Opcode.LOAD, "lines"): max(*p.buffer_rows, p.neurons),
-            (Opcode.LOAD, "last_words"): p.synapses,
+            (Opcode.LOAD, "length"): max(*(rows * p.banks // p.beat_cells for rows in p.buffer_rows), p.neurons),
+            (Opcode.LOAD, "last_words"): max(p.synapses, p.beat_words),
+            (Opcode.LOAD, "groups"): p.groups,
+            (Opcode.LOAD, "step_bank"): p.banks - 1,
+            (Opcode.LOAD, "step_row"): max(p.buffer_rows) - 1,
             (Opcode.LOAD, "address"): p.dram_beats - 1,
             (Opcode.COMPUTE, "row"): max(p.buffer_rows) - 1,
             (Opcode.COMPUTE, "to_row"): max(p.buffer_rows) - 1,
-            (Opcode.COMPUTE, "bank"): p.synapses - 1,
+            (Opcode.COMPUTE, "bank"): p.banks - 1,
+            (Opcode.COMPUTE, "sub"): p.cell_words - 1,
+            (Opcode.COMPUTE, "to_sub"): p.cell_words - 1,
+            (Opcode.COMPUTE, "step_cells"): min(p.groups, p.banks - 1) // p.cell_words,
+            (Opcode.COMPUTE, "columns"): UNUSED,
+            (Opcode.COMPUTE, "groups"): p.groups,
+            (Opcode.WINDOW, "taps"): p.synapses,
+            (Opcode.WINDOW, "spacing"): p.banks - 1,
+            (Opcode.WINDOW, "slot_run"): p.synapses - 1,
+            (Opcode.WINDOW, "slot_column"): UNUSED,
+            (Opcode.WINDOW, "slot_carry"): ((p.synapses - 1) * (p.banks - 1) + UNUSED - 1) // p.banks,
             (Opcode.COMPUTE, "sb_row"): p.sb_rows - 1,
             (Opcode.COMPUTE, "bias_bank"): p.neurons - 1,
             (Opcode.COMPUTE, "neurons"): p.neurons,

@@ -9,7 +9,7 @@ from hw.nfu import Accumulators, Activation, Products, Sum
 from hw.params import NumberFormat, TileParams, preset
 from tests.hw.sim import SHAPES, elaborated, lone, simulate, state_of, word, words, wrap
 
-MACHINES = [*(preset(name) for name in SHAPES), preset("paper16"), lone()]
+MACHINES = [*(preset(name) for name in SHAPES), preset("paper16"), lone(groups=1)]
 
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
@@ -61,7 +61,7 @@ def test_sum_masks_lanes_and_holds_without_enable(p: TileParams) -> None:
 
 def test_the_accumulator_width_holds_every_sum_of_a_line() -> None:
     """With words up to 28 bits a line of the largest products never wraps."""
-    for p in (preset("small"), preset("paper16"), lone()):
+    for p in (preset("small"), preset("paper16"), lone(groups=1)):
         dut = Sum(p)
         extreme = p.fmt.low * p.fmt.low
 

@@ -10,12 +10,12 @@ from hw.nfu_array import NfuArray
 from hw.params import TileParams, preset
 from tests.hw.sim import SHAPES, elaborated, lone, simulate, state_of, word
 
-MACHINES = [*(preset(name) for name in SHAPES), lone()]
+MACHINES = [*(preset(name) for name in SHAPES), lone(groups=1)]
 IDLE: dict[str, Any] = {"issue": 0, "step": {}, "fetch": {}, "line": None}
 
 
 class Schedule:
-    """Random runs of the engine's shape: [a bias line,] then lines of pixels that share a weight row."""
+    """Random runs of the engine's shape: [a bias line,] then lines of steps that share a weight row."""
 
     def __init__(self, rng: random.Random, p: TileParams, rows: int, runs: int) -> None:
         self.rng, self.p, self.rows = rng, p, rows
@@ -25,72 +25,72 @@ class Schedule:
 
     def run(self, bias: bool) -> None:
         rng, p, n = self.rng, self.p, self.p.synapses
-        neurons = rng.randint(1, p.neurons)
-        step = {"active": (1 << neurons) - 1, "neurons": neurons}
+        groups = rng.randint(1, p.groups)
+        neurons = rng.randint(1, p.neurons // groups)
+        mask = (1 << neurons * groups) - 1
         self.cycles.append(IDLE)  # the cycle in which the engine takes the compute
-        if bias:
-            fetch = {
-                "bias": 1,
-                "row": rng.randrange(self.rows),
-                "bank": rng.randrange(p.neurons),
-                "lanes": (1 << n) - 1,
-            }
+        if bias or rng.random() < 0.3:
+            fetch = {"bias": 1, "row": rng.randrange(self.rows), "bank": rng.randrange(p.neurons),
+                     "lanes": (1 << n) - 1, "neurons_mask": mask}  # fmt: skip
+            step = {"active": rng.getrandbits(p.neurons), "neurons": neurons}
             self.cycles.append({"issue": 0, "step": step, "fetch": fetch, "line": None})
-        first_index, pixels, lines = (
-            rng.randrange(p.accumulators),
-            rng.randint(1, min(4, p.accumulators)),
-            rng.randint(1, 3),
-        )
+        index, steps, lines = rng.randrange(p.accumulators), rng.randint(1, min(4, p.accumulators)), rng.randint(1, 3)
+        counts = [groups if rng.random() < 0.6 else rng.randint(1, groups) for _ in range(steps)]
         for line in range(lines):
             left = (1 << rng.randint(1, n)) - 1
             row = rng.randrange(self.rows)
-            for pixel in range(pixels):
+            place = [rng.randrange(p.row_words) for _ in range(n)]
+            for k, pixels in enumerate(counts):
                 while rng.random() < 0.2:
                     self.cycles.append(IDLE)
                 self.cycles.append({
                     "issue": 1,
-                    "step": step | {
-                        "lanes": rng.getrandbits(n) & left, "index": (first_index + pixel) % p.accumulators,
+                    "step": {
+                        "lanes": [rng.getrandbits(n) & left if j < pixels else 0 for j in range(p.groups)],
+                        "start": rng.randrange(p.row_words), "place": place, "active": (1 << neurons * pixels) - 1,
+                        "neurons": neurons, "pixels": pixels, "index": (index + k) % p.accumulators,
                         "first": int(line == 0), "complete": int(line == lines - 1),
                     },
-                    "fetch": {"weights": int(pixel == 0), "row": row, "lanes": left},
-                    "line": [word(rng, min(p.fmt.width, 24)) for _ in range(n)],
+                    "fetch": {"weights": int(k == 0), "row": row, "lanes": left, "neurons_mask": mask},
+                    "line": [word(rng, min(p.fmt.width, 24)) for _ in range(p.row_words)],
                 })  # fmt: skip
+
+
+def plain_fetch(fetch: dict[str, int]) -> dict[str, int]:
+    """The fields that tell whether and what SB is asked for, 0 where they are not given."""
+    return {"weights": 0, "bias": 0, "lanes": 0, "neurons_mask": 0} | fetch
 
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_sums_after_the_latency(p: TileParams) -> None:
     rng, dut, n = random.Random(150), NfuArray(isa(p)), p.synapses
     rows, per = min(p.sb_rows, 6), p.lines_per_beat
-    schedule = Schedule(rng, p, rows, 30).cycles
+    schedule = Schedule(rng, p, rows, 40).cycles
     assert NfuArray.latency == 5
     lanes_of_all = p.neurons * n
-    seen = {"checked": 0, "granted": 0, "refused": 0}
+    seen = {"checked": 0, "granted": 0, "refused": 0, "later pixels": 0}
 
     async def bench(ctx: Any) -> None:
         sb = [[[0] * n for _ in range(rows)] for _ in range(p.neurons)]
 
-        async def write_all() -> None:
-            for row in range(rows):
-                for first in range(0, p.neurons, per):
-                    await write(row, first, (1 << n) - 1)
-                    await ctx.tick()
-            ctx.set(dut.sb_write, 0)
-
-        async def write(row: int, first: int, lanes: int) -> None:
+        async def write(row: int, enables: int, lanes: int) -> None:
             lines = [[word(rng, min(p.fmt.width, 24)) for _ in range(n)] for _ in range(per)]
-            enables = range(first, min(first + per, p.neurons))
-            ctx.set(dut.sb_write, sum(1 << k for k in enables))
+            picks = [rng.randrange(per) for _ in range(p.neurons)]
+            ctx.set(dut.sb_write, enables)
             ctx.set(dut.sb_row, row)
             ctx.set(dut.sb_lanes, lanes)
             ctx.set(dut.sb_lines, lines)
+            ctx.set(dut.sb_pick, picks)
             if ctx.get(dut.sb_granted):
-                for k in enables:
+                for k in range(p.neurons):
                     for e in range(n):
-                        if lanes >> e & 1:
-                            sb[k][row][e] = lines[k % per][e]
+                        if enables >> k & 1 and lanes >> e & 1:
+                            sb[k][row][e] = lines[picks[k]][e]
 
-        await write_all()
+        for row in range(rows):
+            await write(row, (1 << p.neurons) - 1, (1 << n) - 1)
+            await ctx.tick()
+        ctx.set(dut.sb_write, 0)
         held = [[0] * n for _ in range(p.neurons)]
         bias = [0] * p.neurons
         sums = [[None] * p.accumulators for _ in range(p.neurons)]  # type: list[list[int | None]]
@@ -102,35 +102,38 @@ def test_sums_after_the_latency(p: TileParams) -> None:
             ctx.set(dut.step, now["step"])
             ctx.set(dut.fetch, now["fetch"])
             # stage 1 of the cycle before: SB is read and the words arrive
-            fetch, step = previous["fetch"], previous["step"]
-            reading = fetch.get("weights", 0) or fetch.get("bias", 0)
-            ctx.set(dut.line, previous["line"] or [word(rng, p.fmt.width) for _ in range(n)])
-            if fetch.get("bias"):
-                bias = [
-                    sb[fetch["bank"]][fetch["row"]][k] if step["active"] >> k & 1 else bias[k] for k in range(p.neurons)
-                ]
-            if fetch.get("weights"):
-                for k in range(step["neurons"]):
+            fetch, step, issued = plain_fetch(previous["fetch"]), previous["step"], previous["issue"]
+            words = previous["line"] or [word(rng, p.fmt.width) for _ in range(p.row_words)]
+            ctx.set(dut.line, words)
+            mask = fetch["neurons_mask"]
+            for k in range(p.neurons):
+                if mask >> k & 1 and fetch["bias"]:
+                    bias[k] = sb[fetch["bank"]][fetch["row"]][k % step["neurons"]]
+                if mask >> k & 1 and fetch["weights"]:
                     for e in range(n):
                         if fetch["lanes"] >> e & 1:
                             held[k][e] = sb[k][fetch["row"]][e]
-            assert ctx.get(dut.sb_granted) == (not reading)
-            lanes = step.get("lanes", 0).bit_count()
-            products = lanes * step["neurons"] if previous["issue"] else 0
+            assert ctx.get(dut.sb_granted) == (not (fetch["bias"] or fetch["weights"]))
+            active = step["neurons"] * step["pixels"] if issued else 0
+            products = sum(lanes.bit_count() for lanes in step["lanes"]) * step["neurons"] if issued else 0
             assert ctx.get(dut.products) == products
-            assert ctx.get(dut.gated) == (lanes_of_all - products if previous["issue"] else 0)
-            assert ctx.get(dut.accumulates) == (step["neurons"] if previous["issue"] else 0)
-            read = fetch["lanes"].bit_count() * step["neurons"] if fetch.get("weights") else n * fetch.get("bias", 0)
+            assert ctx.get(dut.gated) == (lanes_of_all - products if issued else 0)
+            assert ctx.get(dut.accumulates) == active
+            read = fetch["lanes"].bit_count() * mask.bit_count() if fetch["weights"] else n * fetch["bias"]
             assert ctx.get(dut.sb_reads) == read
             assert ctx.get(dut.complete) == completes.get(t, 0)
-            if previous["issue"]:
+            if issued:
                 index = step["index"]
-                for k in range(step["neurons"]):
-                    total = sum(previous["line"][e] * held[k][e] for e in range(n) if step["lanes"] >> e & 1)
+                for k in range(active):
+                    pixel = k // step["neurons"]
+                    operands = [words[(step["start"] + step["place"][e] + pixel) % p.row_words] for e in range(n)]
+                    lanes = step["lanes"][pixel]
+                    total = sum(operands[e] * held[k][e] for e in range(n) if lanes >> e & 1)
                     before = bias[k] << p.fmt.frac if step["first"] else sums[k][index]
                     assert before is not None
                     sums[k][index] = before + total
                     due.setdefault(t - 1 + NfuArray.latency, []).append((k, index, before + total))
+                    seen["later pixels"] += pixel > 0
                 completes[t - 1 + NfuArray.latency - 1] = step["complete"]
             for k, index, total in due.pop(t, []):
                 ctx.set(dut.drain_index, index)
@@ -140,8 +143,8 @@ def test_sums_after_the_latency(p: TileParams) -> None:
                 assert ctx.get(dut.words)[k] == (max(narrow, 0) if t & 1 else narrow)
                 seen["checked"] += 1
             if rng.random() < 0.5:
-                await write(rng.randrange(rows), rng.randrange(p.neurons) // per * per, rng.getrandbits(n))
-                seen["refused" if reading else "granted"] += 1
+                await write(rng.randrange(rows), rng.getrandbits(p.neurons), rng.getrandbits(n))
+                seen["refused" if fetch["bias"] or fetch["weights"] else "granted"] += 1
             else:
                 ctx.set(dut.sb_write, 0)
             previous = now
@@ -149,7 +152,27 @@ def test_sums_after_the_latency(p: TileParams) -> None:
         assert not due
 
     simulate(dut, bench)
-    assert min(seen.values()) > 10
+    assert min(seen[what] for what in ("checked", "granted", "refused")) > 10
+    assert seen["later pixels"] > 50 or p.groups == 1
+
+
+@pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
+def test_pooling_reaches_the_neurons_in_use(p: TileParams) -> None:
+    """Of a vertical update the lanes below ``neurons`` take part; the others keep their result."""
+    rng, dut = random.Random(152), NfuArray(isa(p))
+
+    async def bench(ctx: Any) -> None:
+        held = [0] * p.neurons
+        for _ in range(60):
+            neurons, given = rng.randint(0, p.neurons), [word(rng, p.fmt.width) for _ in range(p.neurons)]
+            ctx.set(dut.pool, {"first": 1, "result": 1})
+            ctx.set(dut.neurons, neurons)
+            ctx.set(dut.pool_words, given)
+            await ctx.tick()
+            held[:neurons] = given[:neurons]
+            assert list(ctx.get(dut.pooled)) == held
+
+    simulate(dut, bench)
 
 
 @pytest.mark.parametrize("name", ["small", "odd"])
@@ -160,40 +183,50 @@ def test_gated_lanes_and_neurons_change_no_bit(name: str) -> None:
     fragment, found = elaborated(dut)
 
     async def bench(ctx: Any) -> None:
-        async def cycle(issue: int, step: dict[str, int], fetch: dict[str, int]) -> None:
+        async def cycle(issue: int, step: dict[str, Any], fetch: dict[str, int]) -> None:
             ctx.set(dut.issue, issue)
             ctx.set(dut.step, step)
             ctx.set(dut.fetch, fetch)
-            ctx.set(dut.line, [word(rng, p.fmt.width) for _ in range(n)])
+            ctx.set(dut.line, [word(rng, p.fmt.width) for _ in range(p.row_words)])
             ctx.set(dut.sb_write, rng.getrandbits(p.neurons))
             ctx.set(dut.sb_row, rng.randrange(4))
             ctx.set(dut.sb_lanes, rng.getrandbits(n))
             ctx.set(dut.sb_lines, [[word(rng, p.fmt.width) for _ in range(n)] for _ in range(p.lines_per_beat)])
             await ctx.tick()
 
-        async def work(neurons: int, lanes: int) -> None:
-            active = {"active": (1 << neurons) - 1, "neurons": neurons}
-            await cycle(0, active, {"bias": 1, "row": rng.randrange(4), "bank": 0, "lanes": (1 << n) - 1})
+        async def work(neurons: int, groups: int, lanes: list[int]) -> None:
+            """A compute; ``lanes`` of each pixel of its steps."""
+            mask = (1 << neurons * groups) - 1
+            active = {"active": mask, "neurons": neurons, "pixels": groups}
+            bias = {"bias": 1, "row": rng.randrange(4), "bank": 0, "lanes": (1 << n) - 1, "neurons_mask": mask}
+            await cycle(0, active, bias)
             for k in range(24):
-                step = active | {"lanes": lanes, "index": k % p.accumulators, "first": int(k % 3 == 0)}
-                await cycle(1, step, {"weights": int(k % 4 == 0), "row": rng.randrange(4), "lanes": lanes})
+                place = {"start": rng.randrange(p.row_words), "place": [rng.randrange(p.row_words) for _ in range(n)]}
+                step = active | place | {"lanes": lanes, "index": k % p.accumulators, "first": int(k % 3 == 0)}
+                fetch = {"weights": int(k % 4 == 0), "row": rng.randrange(4), "lanes": lanes[0], "neurons_mask": mask}
+                await cycle(1, step, fetch)
             for _ in range(8):
                 await cycle(0, active, {})
 
         everything = (1 << n) - 1
-        await work(p.neurons, everything)
-        neurons, lanes = p.neurons - 1, everything & ~(1 << n - 1) & ~1
-        gated = [path for path in found if path.startswith(f"neuron_{neurons}.") or path == f"bias_{neurons}"]
-        outer = (0, n - 1)
-        gated += [f"operand_{e}" for e in outer]
-        gated += [f"neuron_{k}.products.product_{e}" for k in range(p.neurons) for e in outer]
-        watched = {path: found[path] for path in gated}
-        rest = {path: found[path] for path in found if path.startswith("neuron_0.") and path not in watched}
-        before, moving = state_of(ctx, watched), state_of(ctx, rest)
-        for _ in range(5):
-            await work(neurons, lanes)
-            assert state_of(ctx, watched) == before
-        changed = [path for path, value in state_of(ctx, rest).items() if value != moving[path]]
-        assert len(changed) >= n - 2
+        await work(1, p.groups, [everything] * p.groups)
+        await work(p.neurons, 1, [everything] + [0] * (p.groups - 1))
+        lanes, outer = everything & ~(1 << n - 1) & ~1, (0, n - 1)
+        # one pixel for all neurons but one, then as many pixels of one neuron as leave the last neuron and pixel free
+        for neurons, groups in ((p.neurons - 1, 1), (1, p.groups - 1)):
+            last = neurons * groups
+            gated = [path for path in found for k in range(last, p.neurons) if path.startswith(f"neuron_{k}.")]
+            gated += [f"bias_{k}" for k in range(last, p.neurons)]
+            gated += [f"operand_{j * n + e}" for j in range(groups) for e in outer]
+            gated += [f"operand_{j * n + e}" for j in range(groups, p.groups) for e in range(n)]
+            gated += [f"neuron_{k}.products.product_{e}" for k in range(p.neurons) for e in outer]
+            watched = {path: found[path] for path in gated}
+            rest = {path: found[path] for path in found if path.startswith("neuron_0.") and path not in watched}
+            before, moving = state_of(ctx, watched), state_of(ctx, rest)
+            for _ in range(5):
+                await work(neurons, groups, [lanes] * groups + [0] * (p.groups - groups))
+                assert state_of(ctx, watched) == before
+            changed = [path for path, value in state_of(ctx, rest).items() if value != moving[path]]
+            assert len(changed) >= n - 2
 
     simulate(fragment, bench)

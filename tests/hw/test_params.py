@@ -22,6 +22,7 @@ def test_paper32_is_the_published_machine() -> None:
     assert (p.neurons, p.synapses, str(p.fmt), p.clock_mhz) == (16, 16, "<32,16>", 250.0)
     assert (p.sb_bytes, p.nbin_bytes, p.nbout_bytes) == (80 << 10, 5 << 10, 5 << 10)
     assert (p.line_bytes, p.lines_per_beat, p.beat_bits) == (64, 1, 512)
+    assert (p.banks, p.cell_words, p.row_words, p.beat_words, p.beat_cells) == (16, 4, 64, 16, 4)
 
 
 def test_paper16_has_the_same_bytes() -> None:
@@ -35,6 +36,7 @@ def test_odd_pads_its_lines() -> None:
     p = preset("odd")
     assert (p.synapses * p.word_bytes, p.line_bytes, p.lines_per_beat) == (20, 32, 2)
     assert p.dram_lines == 2 * p.dram_beats
+    assert (p.beat_words, p.beat_cells, p.row_words, p.buffer_rows) == (16, 8, 18, (22, 19))  # rows of maps are dense
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -46,10 +48,11 @@ def test_parameters_survive_a_dictionary(name: str) -> None:
 
 
 def test_the_hash_sees_every_parameter() -> None:
-    p = preset("small")
+    p = preset("small").replace(groups=2)
     changed = [
         p.replace(name="other"), p.replace(neurons=3), p.replace(synapses=8), p.replace(fmt=NumberFormat(16, 9)),
         p.replace(accumulator_width=41), p.replace(nbin_rows=95), p.replace(nbout_rows=95), p.replace(sb_rows=47),
+        p.replace(banks=9), p.replace(cell_words=4), p.replace(groups=3),
         p.replace(accumulators=9), p.replace(pool_entries=17), p.replace(dram_beat_bytes=32),
         p.replace(dram_outstanding=9), p.replace(dram_bytes=1 << 23), p.replace(increments=3),
         p.replace(clock_ns=5.0), p.replace(counters=False), p.replace(activity=True),
@@ -68,6 +71,13 @@ def test_the_hash_sees_every_parameter() -> None:
         ({"nbin_rows": 1}, "nbin_rows wants an integer from 2 to 4096, not 1"),
         ({"nbout_rows": 4097}, "nbout_rows wants an integer from 2 to 4096, not 4097"),
         ({"sb_rows": 1}, "sb_rows wants an integer from 2 to 4096, not 1"),
+        ({"banks": 33}, "banks wants an integer from 2 to 32, not 33"),
+        ({"cell_words": 9}, "cell_words wants an integer from 1 to 8, not 9"),
+        ({"groups": 0}, "groups wants an integer from 1 to 4, not 0"),
+        ({"groups": 5}, "groups wants an integer from 1 to 4, not 5"),
+        ({"cell_words": 3}, "a divisor of the 8 words of a beat that makes at most banks = 8 cells of it, not 3"),
+        ({"banks": 3}, "a divisor of the 8 words of a beat that makes at most banks = 3 cells of it, not 2"),
+        ({"cell_words": 8}, "cell_words wants at most synapses = 4, not 8"),
         ({"accumulators": 1}, "accumulators wants an integer from 2 to 256, not 1"),
         ({"pool_entries": 0}, "pool_entries wants an integer from 1 to 256, not 0"),
         ({"dram_outstanding": 65}, "dram_outstanding wants an integer from 2 to 64, not 65"),

@@ -1,4 +1,4 @@
-"""Post-processing: computes in order, each vector of each drained accumulator through pooling to its place."""
+"""Post-processing: computes in order, each step of each drained accumulator through pooling to its cells, on time."""
 
 import random
 from dataclasses import replace
@@ -7,54 +7,62 @@ from typing import Any
 import pytest
 from amaranth.hdl import Module
 
-from hw.isa import Buffer, Compute, Pool, isa
+from hw.isa import Compute, Isa, Pool, isa
 from hw.params import TileParams, preset
 from hw.pool import PoolLane
-from hw.post import PostProcess
-from tests.hw.sim import SHAPES, elaborated, lone, plain, simulate, state_of
-from tests.hw.test_output import expected, random_compute
-from tests.hw.test_pool import caffe, geometry, pooled
+from hw.post import QUEUE, PostProcess
+from tests.hw.pool_model import Map, band, cells, fits, geometry, results
+from tests.hw.post_model import PostModel, Seen
+from tests.hw.sim import SHAPES, elaborated, lone, plain, simulate, state_of, word
+from tests.hw.test_output import offered, random_layout
 
-MACHINES = [*(preset(name) for name in SHAPES), lone()]
-Vectors = list[list[int]]
-Result = tuple[int, int, int, int]  # target, row, bank, word
+MACHINES = [*(preset(name) for name in SHAPES), lone(groups=1)]
+POOLINGS = [(2, 2), (3, 2), (3, 3), (3, 1), (2, 1), (1, 1), (2, 3), (7, 7), (7, 2)]
+Work = tuple[Compute, list[Map]]  # channels: the whole map if it pools, else the rows of the compute
 
 
-def random_work(rng: random.Random, p: TileParams, row_bits: int) -> Compute:
-    """A Compute's post-processing part: with pooling or without, with scores or without, or unfinished."""
-    layout = random_compute(rng, p, row_bits)
-    kind = rng.choice((Pool.NONE, Pool.MAX, Pool.AVERAGE))
-    size, stride, out_w, out_h = rng.choice(((2, 2, 4, 4), (3, 2, 4, 3), (1, 1, 1, 3)))
-    if kind == Pool.NONE or caffe(out_w, size, stride) * -(-size // stride) > p.pool_entries:
-        shape = Compute(cols=rng.randint(1, 4), rows=rng.randint(1, 3))
+def layer(rng: random.Random, i: Isa, kind: Pool, vector: bool) -> list[Work]:
+    """One map of some channels, in bands of rows if it pools; scores and unfinished computes among the others."""
+    p = i.params
+    layout = random_layout(rng, i)
+    groups = rng.randint(1, p.groups)
+    names = ["to_row", "to_bank", "to_sub", "to_y_row", "to_y_bank", "to_n_row", "to_n_bank", "target"]
+    fields = {name: getattr(layout, name) for name in names} | {"relu": rng.getrandbits(1), "score_base": 9}
+    neurons = rng.randint(1, p.neurons // groups)
+    size, stride = rng.choice(POOLINGS)
+    wide, high = rng.randint(size, size + 9), rng.randint(size, size + 5)
+    if not fits(p, size, stride, wide, groups):
+        size, stride, wide = 1, 1, 1
+    if kind != Pool.NONE:
+        whole = geometry(p, size, stride, wide, high, kind, groups=groups, floor=rng.random() < 0.3)
+        whole = replace(whole, neurons=neurons, **fields)
+        channels = [[[word(rng, p.fmt.width) for _ in range(wide)] for _ in range(high)] for _ in range(neurons)]
+        found, y = [], 0
+        while y < high:
+            rows = rng.randint(1, high - y)
+            found.append((band(whole, y, rows), channels))
+            y += rows
+        return found
+    if vector:
+        c = Compute(neurons=rng.randint(1, p.neurons), vector=1, scores=rng.getrandbits(1), **fields)
     else:
-        shape = geometry(p, size, stride, out_w, out_h, kind)
-    names: tuple[str, ...] = (
-        "neurons",
-        "to_cols",
-        "to_row",
-        "to_bank",
-        "to_x_row",
-        "to_x_bank",
-        "to_y_row",
-        "to_y_bank",
-    )
-    names += ("to_n_row", "to_n_bank")
-    c = replace(
-        shape, **{name: getattr(layout, name) for name in names}, target=rng.choice((Buffer.NBIN, Buffer.NBOUT))
-    )
-    scores = shape.pool == Pool.NONE and rng.random() < 0.4
-    return replace(c, finish=int(rng.random() < 0.8), relu=rng.getrandbits(1), scores=int(scores), score_base=9)
+        cols = rng.randint(1, 9)
+        c = Compute(neurons=neurons, groups=groups, cols=cols, to_cols=cols, rows=rng.randint(1, 3), **fields)
+    c = replace(c, finish=int(rng.random() < 0.8), out_w=rng.randint(1, 9), out_h=rng.randint(1, 9))
+    channels = [[[word(rng, p.fmt.width) for _ in range(c.cols)] for _ in range(c.rows)] for _ in range(c.neurons)]
+    return [(c, channels)]
 
 
-def results(p: TileParams, row_bits: int, c: Compute, vectors: Vectors) -> list[Result]:
-    if c.pool != Pool.NONE:
-        maps = [
-            pooled(p, c, [[vectors[y * c.out_w + x][n] for x in range(c.out_w)] for y in range(c.out_h)])
-            for n in range(c.neurons)
-        ]
-        vectors = [list(vector) + [0] * (p.neurons - c.neurons) for vector in zip(*maps, strict=True)]
-    return [(c.target, *result) for result in expected(p, row_bits, c, vectors)]
+def steps_of(rng: random.Random, p: TileParams, work: Work) -> list[list[int]]:
+    """The accumulators' results of a compute in order; lanes outside a step hold noise."""
+    c, channels = work
+    first = 0 if c.pool == Pool.NONE else c.out_y
+    found = []
+    for y in range(first, first + c.rows if c.finish else first):
+        for x in range(0, c.cols, c.groups):
+            words = [channel[y][at] for at in range(x, min(x + c.groups, c.cols)) for channel in channels]
+            found.append(words + [rng.randint(-5, 5) for _ in range(p.neurons - len(words))])
+    return found
 
 
 def rig(p: TileParams) -> tuple[Module, Any]:
@@ -64,127 +72,158 @@ def rig(p: TileParams) -> tuple[Module, Any]:
     for n in range(p.neurons):
         lane = PoolLane(p)
         module.submodules[f"lane_{n}"] = lane
-        inside = n < post.neurons
+        inside = n < post.pool_neurons
         module.d.comb += [
             lane.control.eq(post.pool),
             lane.control.read.eq(post.pool.read & inside),
             lane.control.write.eq(post.pool.write & inside),
+            lane.control.result.eq(post.pool.result & inside),
             lane.word.eq(post.pool_words[n]),
-            post.pooled[n].eq(lane.result),
+            post.pooled[n].eq(lane.pooled),
         ]
     return module, post
 
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
-def test_computes_in_order_under_stalls(p: TileParams) -> None:
+def test_computes_in_order_and_on_time(p: TileParams) -> None:
+    """Words, cells and counts by value; every output of every cycle as the model of cycles says, under stalls."""
     i, rng = isa(p), random.Random(120)
     module, dut = rig(p)
-    work = [random_work(rng, p, i.row_bits) for _ in range(14)]
-    pixels = [c.cols * c.rows if c.finish else 0 for c in work]
-    values = {
-        (k, pixel): [rng.randint(p.fmt.low, p.fmt.high) for _ in range(p.neurons)]
-        for k, count in enumerate(pixels)
-        for pixel in range(count)
-    }
-    order = list(values)  # the accumulators in the order in which they become complete
+    kinds = (Pool.NONE, Pool.MAX, Pool.AVERAGE)
+    work = [part for k in range(30) for part in layer(rng, i, kinds[k % 3], k % 6 == 0)]
+    vectors = [steps_of(rng, p, part) for part in work]
+    order = [(k, vector) for k, steps in enumerate(vectors) for vector in steps]  # in which accumulators complete
+    ends = [sum(len(steps) for steps in vectors[: k + 1]) for k in range(len(work))]
+    wanted = [
+        [(c.target, *cell) for cell in cells(p, i.row_bits, c, [results(p, c, channel) for channel in channels])]
+        if c.finish
+        else []
+        for c, channels in work
+    ]
 
     async def bench(ctx: Any) -> None:
-        wanted: list[Result] = []
-        for k, c in enumerate(work):
-            if c.finish:
-                wanted += results(p, i.row_bits, c, [values[k, pixel] for pixel in range(pixels[k])])
-        got: list[Result] = []
-        pushed = completed = drained = scored = 0
-        ends = [sum(pixels[: k + 1]) for k in range(len(work))]
-        for cycle in range(8000):
-            stall = 0.6 if cycle // 150 % 2 else 0.1
-            push = pushed < len(work) and ctx.get(dut.ready) and rng.random() < 0.3
+        got: list[tuple[Any, ...]] = []
+        model = PostModel(p.cell_words)
+        pushed = completed = drained = scored = cycle = 0
+        while True:
+            cycle += 1
+            stall = (0.0, 0.1, 0.6)[cycle // 100 % 3]
+            push = pushed < len(work) and ctx.get(dut.ready) and rng.random() >= stall
             ctx.set(dut.push, push)
-            ctx.set(dut.config, plain(i, work[pushed]) if push else {})
+            ctx.set(dut.config, plain(i, work[pushed][0]) if push else {})
             allowed = completed < (ends[pushed - 1] if pushed else 0) and completed - drained < p.accumulators
             complete = allowed and rng.random() >= stall
+            granted = rng.random() >= stall
             ctx.set(dut.complete, complete)
-            ctx.set(dut.granted, rng.random() >= stall)
+            ctx.set(dut.granted, granted)
             if drained < completed:
                 assert ctx.get(dut.drain_index) == drained % p.accumulators
-                ctx.set(dut.words, values[order[drained]])
+                ctx.set(dut.words, order[drained][1])
             else:
                 ctx.set(dut.words, [-5] * p.neurons)  # not complete: must not be taken
-            if ctx.get(dut.drained):
-                assert drained < completed
-                c = work[order[drained][0]]
-                assert (ctx.get(dut.relu), ctx.get(dut.neurons)) == (c.relu, c.neurons)
-                assert ctx.get(dut.score) == c.scores
+            taken = ctx.get(dut.drained)
+            seen = Seen(
+                bool(ctx.get(dut.ready)), bool(taken), ctx.get(dut.neurons) if taken else 0, ctx.get(dut.updates),
+                bool(ctx.get(dut.write)), ctx.get(dut.written),
+            )  # fmt: skip
+            timed = model.look(granted)
+            assert seen == replace(timed, neurons=timed.neurons if taken else 0), cycle
+            if taken:
+                c = work[order[drained][0]][0]
+                assert (ctx.get(dut.relu), ctx.get(dut.score)) == (c.relu, c.scores)
                 assert ctx.get(dut.score_base) == 9
                 scored += ctx.get(dut.score)
             else:
                 assert not ctx.get(dut.score)
-            if ctx.get(dut.write) and ctx.get(dut.granted):
-                at = ctx.get(dut.at)
-                got.append((ctx.get(dut.target), at.row, at.bank, ctx.get(dut.word)))
-            written = ctx.get(dut.written)
-            assert written <= pushed
+            if seen.wrote and granted:
+                got.append((ctx.get(dut.target), *offered(ctx, p, dut)))
             # a compute counts as written only when its last word is in the buffer
-            least = sum(len(wanted_of(k)) for k in range(written))
-            assert len(got) >= least
-            pushed += push
-            drained += ctx.get(dut.drained)
-            completed += complete
+            assert len(got) - (seen.wrote and granted) >= sum(len(part) for part in wanted[: seen.written])
+            model.edge(granted, work[pushed][0] if push else None, bool(complete))
+            pushed += bool(push)
+            drained += taken
+            completed += bool(complete)
             await ctx.tick()
-            if written == len(work):
+            if seen.written == len(work):
                 break
-        assert got == wanted
+        assert got == [cell for part in wanted for cell in part]
         assert drained == completed == len(order)
-        assert scored == sum(count for c, count in zip(work, pixels, strict=True) if c.scores)
+        assert scored == sum(len(steps) for (c, _), steps in zip(work, vectors, strict=True) if c.scores)
         ctx.set(dut.clear, 1)
         await ctx.tick()
         assert ctx.get(dut.written) == 0
 
-    lengths: dict[int, list[Result]] = {}
-
-    def wanted_of(k: int) -> list[Result]:
-        if k not in lengths:
-            vectors = [values[k, pixel] for pixel in range(pixels[k])]
-            lengths[k] = results(p, i.row_bits, work[k], vectors) if work[k].finish else []
-        return lengths[k]
-
     simulate(module, bench)
-    assert sum(pixels) > 20
-    assert {c.pool for c in work} == set(Pool) or p.pool_entries == 1
+    assert {c.pool for c, _ in work} == set(Pool)
+    assert {c.vector for c, _ in work} == {0, 1}
+    assert len(order) > 50
+
+
+async def fill(ctx: Any, i: Isa, dut: Any, c: Compute, steps: int, cycles: int) -> dict[str, list[int]]:
+    """Push ``c`` and complete a step a cycle; returns the cycles, from the push, in which things happened."""
+    seen: dict[str, list[int]] = {name: [] for name in ("drained", "write", "updates")}
+    written = ctx.get(dut.written)
+    seen["written"] = []
+    ctx.set(dut.granted, 1)
+    for cycle in range(cycles):
+        ctx.set(dut.push, cycle == 0)
+        ctx.set(dut.config, plain(i, c))
+        ctx.set(dut.complete, cycle < steps)
+        for name in ("drained", "write", "updates"):
+            seen[name] += [cycle] * bool(ctx.get(getattr(dut, name)))
+        seen["written"] += [cycle] * (ctx.get(dut.written) == written + 1)
+        await ctx.tick()
+    return seen
 
 
 def test_a_vector_a_cycle_when_the_output_keeps_up() -> None:
-    """One neuron, no pooling: accumulators drain in consecutive cycles; words follow one cycle behind each other."""
+    """One channel, no pooling: accumulators drain in consecutive cycles, a cell leaves every second one."""
     p = preset("small")
-    i = isa(p)
+    assert (p.cell_words, p.accumulators) == (2, 8)
     module, dut = rig(p)
 
     async def bench(ctx: Any) -> None:
-        ctx.set(dut.granted, 1)
-        ctx.set(dut.push, 1)
-        ctx.set(dut.config, plain(i, Compute(cols=6, neurons=1, to_cols=6, to_x_row=1)))
-        await ctx.tick()
-        ctx.set(dut.push, 0)
-        ctx.set(dut.complete, 1)
-        for _ in range(6):
-            await ctx.tick()
-        ctx.set(dut.complete, 0)
-        drained, wrote = [], []
-        for cycle in range(12):
-            drained += [cycle] * ctx.get(dut.drained)
-            wrote += [cycle] * ctx.get(dut.write)
-            await ctx.tick()
-        # the first ones left while the others were completing
-        assert drained == list(range(drained[0], drained[0] + len(drained)))
-        assert wrote == list(range(wrote[0], wrote[0] + len(wrote)))
-        assert wrote[-1] == drained[-1] + 2  # result register, then the writer's
-        assert ctx.get(dut.written) == 1
+        seen = await fill(ctx, isa(p), dut, Compute(cols=6, to_cols=6), 6, 16)
+        assert seen["drained"] == [3, 4, 5, 6, 7, 8]  # pushed in 0, taken in 1, begun in 2
+        assert seen["write"] == [7, 9, 11]  # result register, row register, cell
+        assert seen["written"][0] == 12
 
     simulate(module, bench)
 
 
-def test_two_computes_wait_and_no_more() -> None:
-    """Two queued behind the one at work; ``ready`` falls then."""
+def test_a_pixel_a_cycle_out_of_steps() -> None:
+    """Two steps of four pixels take four cycles each on their way to the cells."""
+    p = preset("small")
+    module, dut = rig(p)
+
+    async def bench(ctx: Any) -> None:
+        seen = await fill(ctx, isa(p), dut, Compute(cols=8, groups=4, to_cols=8), 2, 20)
+        assert seen["drained"] == [3, 7]
+        assert seen["write"] == [7, 9, 11, 13]
+        assert seen["written"][0] == 14
+
+    simulate(module, bench)
+
+
+def test_vertical_and_horizontal_pooling_overlap() -> None:
+    """2x2 windows, four pixels a step: a first row costs a cycle a step, a second one four, a pixel a cycle."""
+    p = preset("small")
+    module, dut = rig(p)
+    c = geometry(p, 2, 2, 8, 2, Pool.MAX, groups=4)
+
+    async def bench(ctx: Any) -> None:
+        seen = await fill(ctx, isa(p), dut, c, 4, 30)
+        assert seen["drained"] == [3, 4, 5, 7]
+        # down: 4, 5 (first words), 7 (6 reads), 11 (8 reads, then the lanes still hold the step before); across: 8..15
+        assert seen["updates"] == [4, 5, 7, *range(8, 16)]
+        assert seen["write"] == [13, 17]
+        assert seen["written"][0] == 18
+
+    simulate(module, bench)
+
+
+def test_computes_wait_and_no_more() -> None:
+    """Four queued behind the one at work; ``ready`` falls then."""
     p = preset("odd")
     i = isa(p)
     module, dut = rig(p)
@@ -196,37 +235,52 @@ def test_two_computes_wait_and_no_more() -> None:
         for _ in range(12):
             taken += ctx.get(dut.ready)
             await ctx.tick()
-        assert taken == 3
+        assert taken == QUEUE + 1 == 5
 
     simulate(module, bench)
 
 
 def test_gated_results_are_still() -> None:
-    """Result registers of neurons outside a compute keep their bits while the others work."""
+    """Result registers and windows of neurons outside a compute keep their bits while the others work."""
     p, rng = preset("small"), random.Random(121)
     i = isa(p)
     module, dut = rig(p)
     fragment, found = elaborated(module)
-    gated = {path: s for path, s in found.items() if path in ("post.result_2", "post.result_3")}
-    active = {path: s for path, s in found.items() if path in ("post.result_0", "post.result_1")}
-    assert len(gated) == len(active) == 2
+    lanes = {path: s for path, s in found.items() if path.split(".")[-1] in ("pooled", "read_0") and "lane_" in path}
+    lanes |= {path: s for path, s in found.items() if path.startswith("post.row.pool_row_lane_")}
+    lanes |= {path: s for path, s in found.items() if path.startswith("post.result_")}
+
+    def neuron(path: str) -> int:
+        parts = path.split(".")
+        return int(next(part for part in parts if part[-1].isdigit() and not part.startswith("window")).split("_")[-1])
+
+    of = {
+        n: {path: s for path, s in lanes.items() if neuron(path) == n and not path.endswith("read_0")} for n in range(4)
+    }
+    assert {len(part) for part in of.values()} == {1 + 1 + 7}
+    gated, active = of[2] | of[3], of[0] | of[1]
 
     async def bench(ctx: Any) -> None:
         async def work(neurons: int) -> None:
-            ctx.set(dut.push, 1)
-            ctx.set(dut.granted, 1)
-            ctx.set(dut.config, plain(i, Compute(cols=4, neurons=neurons, to_cols=4)))
-            await ctx.tick()
-            ctx.set(dut.push, 0)
-            for k in range(30):
-                ctx.set(dut.complete, k < 4)
-                ctx.set(dut.words, [rng.randint(-999, 999) for _ in range(4)])
-                await ctx.tick()
+            for c in (
+                replace(geometry(p, 2, 2, 4, 2, Pool.AVERAGE), neurons=neurons),
+                Compute(cols=4, neurons=neurons, to_cols=4),
+            ):
+                steps = c.cols * c.rows
+                ctx.set(dut.granted, 1)
+                for k in range(60):
+                    ctx.set(dut.push, k == 0)
+                    ctx.set(dut.config, plain(i, c))
+                    ctx.set(dut.complete, k < steps)
+                    ctx.set(dut.words, [rng.randint(-999, 999) for _ in range(4)])
+                    await ctx.tick()
 
         await work(4)
         before, moving = state_of(ctx, gated), state_of(ctx, active)
+        assert len(set(before.values())) > 5
         await work(2)
         assert state_of(ctx, gated) == before
         assert state_of(ctx, active) != moving
+        assert ctx.get(dut.written) == 4
 
     simulate(fragment, bench)

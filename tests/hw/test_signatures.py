@@ -9,7 +9,19 @@ from amaranth.lib.wiring import Flow
 
 from hw.isa import OPCODE_BITS, Opcode, isa
 from hw.params import PRESETS, preset
-from hw.signatures import PairAdder, below, dram_port, instruction_layout, line_layout, pair_layout, popcount, rotate
+from hw.signatures import (
+    PairAdder,
+    beat_layout,
+    below,
+    cell_layout,
+    dram_port,
+    instruction_layout,
+    line_layout,
+    pair_layout,
+    popcount,
+    rotate,
+    row_layout,
+)
 from tests.hw.sim import SHAPES, lone, plain, simulate
 from tests.hw.test_isa import random_instruction
 
@@ -43,12 +55,14 @@ def test_the_dram_port_counts_in_beats(p: Any) -> None:
     assert members["req_data"].shape == members["rsp_data"].shape == 8 * p.dram_beat_bytes
     assert {name for name in members if members[name].flow == Flow.In} == {"req_ready", "rsp_valid", "rsp_data"}
     assert line_layout(p).size == p.synapses * p.fmt.width
+    assert cell_layout(p).size * p.beat_cells == beat_layout(p).size == p.beat_words * p.fmt.width
+    assert cell_layout(p).size * p.banks == row_layout(p).size
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_pairs_add_as_word_addresses_do(name: str) -> None:
+def test_pairs_add_as_cell_addresses_do(name: str) -> None:
     i, rng = isa(preset(name)), random.Random(5)
-    n, space = i.params.synapses, (1 << i.row_bits) * i.params.synapses
+    n, space = i.params.banks, (1 << i.row_bits) * i.params.banks
     m = Module()
     a = Signal(pair_layout(i))
     b = Signal(pair_layout(i))

@@ -1,108 +1,96 @@
-"""Window lanes against the flattened window itself: every word address, every line, every edge of the map."""
+"""Window lanes against the flattened window itself: every word, every cell that is read, every edge of the map."""
 
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from hw.isa import Isa, Window, isa
+from hw.isa import isa
 from hw.params import TileParams, preset
 from hw.window import WindowLanes
 from tests.hw.sim import SHAPES, elaborated, lone, plain, simulate, state_of
+from tests.hw.window_model import Kernel, Row
 
-MACHINES = [*(preset(name) for name in SHAPES), lone()]
-
-
-class Kernel:
-    """A kernel over a map whose pitches obey the rule of hw.isa.Window."""
-
-    def __init__(self, rng: random.Random, i: Isa) -> None:
-        n = i.params.synapses
-        self.i, self.w, self.h, self.channels = i, rng.randint(1, 7), rng.randint(1, 5), rng.randint(1, 4)
-        self.pitch_y = self.w + n * rng.randint(0, 3)
-        self.pitch_c = self.w * self.h + n * rng.randint(0, 6)
-        self.elements = self.w * self.h * self.channels
-        self.lines = -(-self.elements // n)
-
-    def tap(self, element: int) -> tuple[int, int, int]:
-        """(channel, ky, kx) of a flattened element."""
-        return element // (self.w * self.h), element // self.w % self.h, element % self.w
-
-    def offset(self, element: int) -> int:
-        channel, ky, kx = self.tap(element)
-        return channel * self.pitch_c + ky * self.pitch_y + kx
-
-    def window(self) -> Window:
-        n, rows = self.i.params.synapses, 1 << self.i.row_bits
-        step_x, step_y, step_c = n % self.w, n // self.w % self.h, n // (self.w * self.h)
-        delta = []
-        for carry in range(4):
-            x, y = carry & 1, carry >> 1
-            words = (step_x - self.w * x) + (step_y + x - self.h * y) * self.pitch_y + (step_c + y) * self.pitch_c
-            assert words % n == 0
-            delta.append(words // n % rows)
-        return Window(
-            tuple((self.offset(e) - e) // n % rows for e in range(n)),
-            tuple(self.tap(e)[2] for e in range(n)),
-            tuple(self.tap(e)[1] for e in range(n)),
-            self.w, self.h, step_x, step_y, (delta[0], delta[1], delta[2], delta[3]),
-        )  # fmt: skip
+MACHINES = [*(preset(name) for name in SHAPES), lone(groups=1)]
 
 
-def place(ctx: Any, dut: Any, row: int, bank: int, at: tuple[int, int], size: tuple[int, int]) -> None:
-    ctx.set(dut.origin, {"row": row, "bank": bank})
-    ctx.set(dut.x, at[0])
-    ctx.set(dut.y, at[1])
-    ctx.set(dut.in_w, size[0])
-    ctx.set(dut.in_h, size[1])
+def place(ctx: Any, dut: Any, kernel: Kernel, first_line: int, row: Row, pixels: int, columns: int) -> None:
+    at, bank, sub = kernel.origin(first_line, row)
+    cell = {"row": at, "bank": bank}
+    ctx.set(dut.at, {"x": row.x, "y": row.y, "ring_y": kernel.ring_y(row.y), "cell": cell, "sub": sub})
+    for name, value in (("in_w", row.in_w), ("in_h", row.in_h), ("pixels", pixels), ("columns", columns),
+                        ("ring_rows", kernel.ring_rows), ("ring_back", kernel.ring_back)):  # fmt: skip
+        ctx.set(getattr(dut, name), value)
+
+
+def random_row(rng: random.Random, kernel: Kernel) -> Row:
+    space = kernel.p.banks << kernel.i.row_bits
+    x, y = rng.randint(-4, 13), rng.randint(-4, 9)
+    return Row(rng.randrange(space), x, y, rng.randint(1, kernel.width), rng.randint(1, 12))
 
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_every_lane_of_every_line(p: TileParams) -> None:
     i, rng, dut = isa(p), random.Random(40), WindowLanes(isa(p))
-    n, compared = p.synapses, [0, 0]
+    compared: Counter[str] = Counter()
+
+    def compare(ctx: Any, kernel: Kernel, line: int, lanes: int, row: Row, pixels: int, columns: int) -> None:
+        reads = kernel.reads(line, lanes, row, columns)
+        assert ctx.get(dut.banks) == sum(1 << bank for bank in reads)
+        for bank, at in reads.items():
+            assert ctx.get(getattr(dut, f"row_{bank}")) == at
+        start, places = ctx.get(dut.start), list(ctx.get(dut.place))
+        for j in range(p.groups):
+            found = ctx.get(dut.lanes)[j]
+            for e in range(p.synapses):
+                word = kernel.word(line * kernel.taps + e, row, j) if e < lanes and j < pixels else None
+                assert found >> e & 1 == (word is not None)
+                compared["gated"] += word is None
+                if word is not None:
+                    at, bank, sub = word
+                    assert places[e] < p.row_words
+                    assert (start + places[e] + j) % p.row_words == bank * p.cell_words + sub
+                    assert reads[bank] == at
+                    compared["active"] += 1
+        compared["cells"] += len(reads)
+        compared["ring"] += bool(kernel.ring_rows and reads)
+        compared["groups"] += pixels > 1
 
     async def bench(ctx: Any) -> None:
-        for _ in range(16):
+        for _ in range(32):
             kernel = Kernel(rng, i)
-            ctx.set(dut.window, plain(i, kernel.window()))
+            first_line = rng.randrange(kernel.lines)
+            ctx.set(dut.window, plain(i, kernel.window(first_line)))
             ctx.set(dut.set, 1)
             ctx.set(dut.rewind, rng.getrandbits(1))
             ctx.set(dut.step, rng.getrandbits(1))
             await ctx.tick()
             ctx.set(dut.set, 0)
             ctx.set(dut.window, {})  # the block keeps its own copy
-            for lines in (kernel.lines, rng.randint(1, kernel.lines)):  # rewinds from the end and from the middle
-                for line in range(lines):
-                    lanes = min(n, kernel.elements - line * n)
+            assert ctx.get(dut.taps) == kernel.taps
+            for end in (kernel.lines, rng.randint(first_line + 1, kernel.lines)):  # rewinds from the end, the middle
+                for line in range(first_line, end):
+                    lanes = kernel.left(line) if rng.random() < 0.8 else rng.randint(1, kernel.left(line))
                     ctx.set(dut.lanes_left, lanes)
                     ctx.set(dut.rewind, 0)
                     ctx.set(dut.step, 0)
                     for _ in range(3):  # other origins on the same line: no state moves
-                        row, bank = rng.randrange(1 << i.row_bits), rng.randrange(n)
-                        x, y, w, h = rng.randint(-4, 4), rng.randint(-4, 4), rng.randint(1, 12), rng.randint(1, 12)
-                        place(ctx, dut, row, bank, (x, y), (w, h))
-                        inside = ctx.get(dut.inside)
-                        for e in range(n):
-                            element = line * n + e
-                            if e >= lanes:
-                                assert not inside >> e & 1
-                                continue
-                            _, ky, kx = kernel.tap(element)
-                            here = 0 <= x + kx < w and 0 <= y + ky < h
-                            assert inside >> e & 1 == here
-                            word = row * n + bank + kernel.offset(element)
-                            assert word % n == (bank + e) % n  # no two lanes meet
-                            assert ctx.get(getattr(dut, f"row_{e}")) == word // n % (1 << i.row_bits)
-                            compared[here] += 1
+                        row = random_row(rng, kernel)
+                        pixels = rng.randint(1, kernel.groups)
+                        words = row.x % p.cell_words + pixels - 1 + kernel.w
+                        columns = rng.randint(-(-words // p.cell_words), kernel.columns)
+                        place(ctx, dut, kernel, first_line, row, pixels, columns)
+                        compare(ctx, kernel, line, lanes, row, pixels, columns)
                         await ctx.tick()
                     ctx.set(dut.step, 1)
-                    if line == lines - 1:
-                        ctx.set(dut.rewind, 1)
+                    ctx.set(dut.rewind, line == end - 1)
                     await ctx.tick()
 
     simulate(dut, bench)
-    assert min(compared) > 200
+    for what in ("gated", "active", "cells", "ring"):
+        assert compared[what] > 50, what
+    assert compared["groups"] > 50 or p.groups == 1
 
 
 def test_nothing_moves_without_a_command() -> None:
@@ -111,14 +99,15 @@ def test_nothing_moves_without_a_command() -> None:
     fragment, found = elaborated(dut)
 
     async def bench(ctx: Any) -> None:
-        ctx.set(dut.window, plain(i, Kernel(rng, i).window()))
+        kernel = Kernel(rng, i)
+        ctx.set(dut.window, plain(i, kernel.window()))
         ctx.set(dut.set, 1)
         await ctx.tick()
         ctx.set(dut.set, 0)
         before = state_of(ctx, found)
         for _ in range(20):
             ctx.set(dut.window, plain(i, Kernel(rng, i).window()))
-            place(ctx, dut, rng.randrange(50), rng.randrange(5), (rng.randint(-5, 5), 1), (4, 4))
+            place(ctx, dut, kernel, 0, random_row(rng, kernel), 1, 1)
             await ctx.tick()
             assert state_of(ctx, found) == before
         ctx.set(dut.step, 1)

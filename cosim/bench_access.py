@@ -1,0 +1,95 @@
+"""Bench of the arbiter in front of a neuron buffer: who shares a cycle, and words in and out of the banks."""
+
+from typing import Any
+
+import cocotb
+
+from cosim.port import BlockPort, join, pack, split
+from hw.signatures import pair_layout
+
+CYCLES = 2500
+ORDER = ("gather", "output", "load", "store")
+
+
+class Request:
+    """A random request: cells that it touches, values of its ports, and its words by their number in the buffer."""
+
+    def __init__(self, port: BlockPort, name: str) -> None:
+        p, rng, size, width = port.params, port.rng, port.params.cell_words, port.params.fmt.width
+        self.words: dict[int, int] = {}
+        self.ports: dict[str, int]
+        if name == "gather":
+            banks, rows = (
+                rng.getrandbits(p.banks) & rng.getrandbits(p.banks),
+                rng.choices(range(p.nbin_rows), k=p.banks),
+            )
+            self.cells = [rows[b] * p.banks + b for b in range(p.banks) if banks >> b & 1]
+            self.ports = {"gather_banks": banks} | {f"gather_row_{b}": row for b, row in enumerate(rows)}
+            return
+        count = size if name == "output" else p.beat_words
+        at = rng.randrange(p.nbin_rows * p.banks - count // size + 1)
+        mask = rng.choice(((1 << count) - 1, rng.getrandbits(count), rng.getrandbits(count) >> rng.randrange(count)))
+        words = port.words(width, count)
+        for w in range(count):
+            if mask >> w & 1:
+                self.words[at * size + w] = words[w]
+        self.cells = sorted({place // size for place in self.words})
+        where = pack(pair_layout(port.isa), {"row": at // p.banks, "bank": at % p.banks})
+        self.ports = {f"{name}_at": where, f"{name}_mask": mask}
+        self.first = at * size
+        if name != "store":
+            self.ports["output_cell" if name == "output" else "load_words"] = join(words, width)
+
+
+@cocotb.test()
+async def access(dut: Any) -> None:
+    """Requests are served in order unless a bank is taken; refused ones are repeated; every word is followed."""
+    port = BlockPort(dut, "access")
+    p, width, size = port.params, port.params.fmt.width, port.params.cell_words
+    held = [0] * (p.nbin_rows * p.row_words)
+    outputs = [0] * p.row_words
+    asking: dict[str, Request] = {}
+    seen = dict.fromkeys((*ORDER, "urgent", "together", "held"), 0)
+    refused, stored = False, dict[int, int]()  # the load of the cycle before; the words that a store read in it
+    await port.reset()
+    for _ in range(CYCLES):
+        for name in ORDER:
+            if name not in asking and port.chance(0.5):
+                asking[name] = Request(port, name)
+            port.set(**{name: name in asking}, **(asking[name].ports if name in asking else {}))
+        hold = port.chance(0.3)
+        port.set(hold=hold)
+        urgent = refused and "load" in asking
+        taken: set[int] = set()
+        served = []
+        for name in ("load", "gather", "output", "store") if urgent else ORDER:
+            if name in asking and not (name == "store" and hold):
+                banks = {cell % p.banks for cell in asking[name].cells}
+                if not banks & taken:
+                    taken |= banks
+                    served.append(name)
+        await port.settle()
+        assert {name for name in ORDER if port.get(f"{name}_granted")} == set(served)
+        assert split(port.get("data"), width, p.row_words) == outputs
+        got = split(port.get("store_words"), width, p.beat_words)
+        assert {w: got[w] for w in stored} == stored
+        refused = "load" in asking and "load" not in served
+        seen["urgent"] += urgent
+        seen["together"] += len(served) > 1
+        seen["held"] += hold and "store" in asking
+        stored = {}
+        await port.step()
+        for name in served:
+            request = asking.pop(name)
+            seen[name] += 1
+            if name in ("gather", "store"):
+                for cell in request.cells:
+                    b = cell % p.banks
+                    outputs[b * size : (b + 1) * size] = held[cell * size : (cell + 1) * size]
+            if name == "store":
+                stored = {place - request.first: held[place] for place in request.words}
+            elif name != "gather":
+                for place, word in request.words.items():
+                    held[place] = word
+    assert min(seen.values()) > CYCLES // 50, seen
+    cocotb.log.info("access: %s", seen)

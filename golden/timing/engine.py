@@ -1,0 +1,132 @@
+"""The compute engine of hw.compute as the clock sees it: what it issues, what it reads, and why it waits."""
+
+from collections import deque
+
+from golden.timing.walk import Walk
+
+TAKE, BIAS, RUN = range(3)
+# what the engine does in a cycle, hw.events.CYCLE_KINDS in this order
+BUSY, SETUP, STALL_DATA, STALL_ORDER, STALL_PORT, STALL_ACCUMULATOR, IDLE = range(7)
+
+
+class Engine:
+    """Registers of ComputeEngine, and of the cycle under way:
+
+    moved: its registers change otherwise than by one more issue. hold: source of a running compute, else None. gather:
+    compute, step and line whose cells are read. weights: SB is read in the next cycle. complete: the issue ends a sum.
+    push: a compute that was started.
+    """
+
+    __slots__ = ("queue", "state", "walk", "tile_start", "tile_steps", "issues", "at", "used", "read_done", "moved",
+                 "hold", "gather", "weights", "complete", "push", "_accumulators")  # fmt: skip
+
+    def __init__(self, accumulators: int) -> None:
+        self._accumulators = accumulators
+        self.queue: deque[Walk | None] = deque()  # None: a window
+        self.state = TAKE
+        self.walk: Walk | None = None
+        self.tile_start = self.tile_steps = self.issues = self.at = 0
+        self.used = self.read_done = 0
+        self.moved = self.weights = self.complete = False
+        self.hold: int | None = None
+        self.gather: tuple[Walk, int, int] | None = None
+        self.push: Walk | None = None
+
+    def _start(self, walk: Walk) -> None:
+        self.queue.popleft()
+        self.walk = self.push = walk
+        self.state = BIAS if walk.load_bias else RUN
+        self.tile_start = 0
+        self._tile()
+
+    def _tile(self) -> None:
+        walk = self.walk
+        assert walk is not None
+        self.at, self.tile_steps = 0, min(walk.tile, walk.steps - self.tile_start)
+        self.issues = self.tile_steps * walk.lines
+
+    def tick(self, urgent: int, source: int, dma_done: int, written: int, post_ready: bool) -> int:
+        """A cycle; returns its kind. urgent: banks of buffer ``source`` that a load takes first."""
+        self.gather = self.push = self.hold = None
+        self.weights = self.complete = self.moved = False
+        if self.state == RUN:
+            return self._run(urgent, source, dma_done, written, post_ready)
+        if self.state == BIAS:
+            self.moved = self.weights = True
+            self.state = RUN
+            return SETUP
+        if not self.queue:
+            return IDLE
+        head = self.queue[0]
+        if head is None:
+            self.queue.popleft()
+            self.moved = True
+            return SETUP
+        if dma_done < head.wait_dma:
+            return STALL_DATA
+        if self.read_done < head.wait_read or written < head.wait_written:
+            return STALL_ORDER
+        if not post_ready:
+            return STALL_ACCUMULATOR
+        self.moved = True
+        self._start(head)
+        return SETUP
+
+    def _run(self, urgent: int, source: int, dma_done: int, written: int, post_ready: bool) -> int:
+        walk = self.walk
+        assert walk is not None
+        self.hold = walk.source
+        allocate = walk.first and self.at < self.tile_steps
+        if allocate and self.used == self._accumulators:
+            return STALL_ACCUMULATOR
+        line, place = divmod(self.at, self.tile_steps)
+        step = self.tile_start + place
+        if not place or walk.fresh[step % walk.row_steps]:
+            if urgent and source == walk.source and urgent & walk.banks(step, line):
+                self.moved = True
+                return STALL_PORT
+            self.gather = walk, step, line
+        self.weights = not place
+        self.complete = walk.finish and line == walk.lines - 1
+        self.used += allocate
+        self.at += 1
+        if self.at == self.issues:
+            self.moved = True
+            self.tile_start += self.tile_steps
+            if self.tile_start == walk.steps:
+                self._end(dma_done, written, post_ready)
+            else:
+                self._tile()
+        return BUSY
+
+    def _end(self, dma_done: int, written: int, post_ready: bool) -> None:
+        """A window is taken, and the next compute starts, with the last issue of this one if it may."""
+        self.state = TAKE
+        head = self.queue[0] if self.queue else None
+        if head is None:
+            if self.queue:  # a window
+                self.queue.popleft()
+        elif post_ready and not head.load_bias and self._ordered(head, dma_done, written):
+            self._start(head)
+        self.read_done += 1
+
+    def _ordered(self, head: Walk, dma_done: int, written: int) -> bool:
+        return dma_done >= head.wait_dma and self.read_done >= head.wait_read and written >= head.wait_written
+
+    def free_issues(self) -> int:
+        """Issues that follow for certain, and complete no sum, while nothing else happens."""
+        walk = self.walk
+        if self.state != RUN or walk is None:
+            return 0
+        count = (self.issues - self.tile_steps if walk.finish else self.issues - 1) - self.at
+        if walk.first and self.at < self.tile_steps:
+            count = min(count, self.tile_steps - self.at, self._accumulators - self.used)
+        return max(0, count)
+
+    def issue(self, count: int) -> None:
+        """Pass over ``count`` of free_issues."""
+        walk = self.walk
+        assert walk is not None
+        if walk.first and self.at < self.tile_steps:
+            self.used += count
+        self.at += count

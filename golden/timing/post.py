@@ -1,0 +1,193 @@
+"""Post-processing of hw.post, hw.pool, hw.pool_row and hw.output as the clock sees it: vectors, pixels and cells."""
+
+from collections import deque
+from functools import lru_cache
+
+from golden.timing.walk import Walk
+from hw.instructions import Pool
+from hw.params import TileParams
+
+READ, WRITE, RESULT = range(3)  # cycles of a step in the vertical pooling lanes
+
+
+@lru_cache(maxsize=4096)
+def vertical_plan(y: int, size: int, stride: int, pool_h: int, out_h: int) -> tuple[int, ...]:
+    """Cycles that the window rows that hold map row ``y`` take, the oldest first; none: one cycle."""
+    plan: list[int] = []
+    for window in range(pool_h):
+        first = window * stride
+        if first <= y < first + size:
+            plan += [READ] if first != y else []
+            plan.append(RESULT if y == min(first + size, out_h) - 1 else WRITE)
+    return tuple(plan)
+
+
+@lru_cache(maxsize=4096)
+def ending_columns(size: int, stride: int, pool_w: int, out_w: int) -> frozenset[int]:
+    """Columns in which a window across x ends."""
+    return frozenset(min(window * stride + size, out_w) - 1 for window in range(pool_w) if window * stride < out_w)
+
+
+class Half:
+    """A full half of the writer: cells still to be written, one a channel."""
+
+    __slots__ = ("left", "target", "bank", "step", "sub", "vector")
+
+    def __init__(self, left: int, target: int, bank: int, step: int, sub: int, vector: bool) -> None:
+        self.left, self.target, self.bank, self.step, self.sub, self.vector = left, target, bank, step, sub, vector
+
+
+class Post:
+    """Registers of PostProcess and its parts. halves: cells to write, the one that is written first; drained: an
+    accumulator became free in this cycle; active: something happens in the next cycle even if no sum is complete."""
+
+    __slots__ = ("queue", "completed", "written", "halves", "drained", "active", "walk", "_starting", "_rows_left",
+                 "_cols_left", "_held", "_held_last", "_y", "_plan", "_at", "_down", "_pixel", "_col", "_ends", "_emit",
+                 "_collected", "_place", "_cell_bank", "_row_bank", "_ending", "_words", "_banks",
+                 "_straight")  # fmt: skip
+
+    def __init__(self, p: TileParams) -> None:
+        self._words, self._banks = p.cell_words, p.banks
+        self.queue: deque[Walk] = deque()
+        self.completed = self.written = 0
+        self.halves: deque[Half] = deque()
+        self.drained = self.active = False
+        self.walk: Walk | None = None
+        self._starting = self._held_last = self._emit = self._ending = self._straight = False
+        self._rows_left = self._cols_left = self._held = self._y = self._at = self._down = 0
+        self._pixel = self._col = self._collected = self._place = self._cell_bank = self._row_bank = 0
+        self._plan: tuple[int, ...] = ()
+        self._ends: frozenset[int] = frozenset()
+
+    def tick(self, granted: bool) -> None:
+        """A cycle; granted: the buffer takes the cell on offer."""
+        halves, room, none = self.halves, len(self.halves) < 2, not self.halves
+        finished = False
+        if granted:
+            finished = self._write(halves[0])
+        self.drained = end = False
+        if self.walk is not None and not self._starting:
+            end = self._work(room)
+        if self._ending and finished or end and (none or finished):
+            self.written += 1
+            self._ending = False
+        elif end:
+            self._ending = True
+        if self._starting:
+            self._begin()
+        if self.walk is None or end:
+            self.walk = self.queue.popleft() if self.queue else None
+            self._starting = self.walk is not None
+        self.active = bool(
+            self._starting
+            or halves
+            or self._held
+            or self._down
+            or self._emit
+            or self.walk is not None
+            and (not self._rows_left or self.completed)
+        )
+
+    def _begin(self) -> None:
+        assert self.walk is not None
+        c = self.walk.c
+        self._starting, self._straight = False, c.pool == Pool.NONE
+        self._rows_left, self._cols_left = c.rows if c.finish else 0, c.cols
+        self._y, self._col, self._collected, self._at = c.out_y, 0, 0, 0
+        self._place = 0 if c.vector else c.to_sub
+        self._cell_bank = self._row_bank = c.to_bank
+        if not self._straight:
+            self._ends = ending_columns(c.pool_size, c.pool_stride, c.pool_w, c.out_w)
+            self._plan = vertical_plan(self._y, c.pool_size, c.pool_stride, c.pool_h, c.out_h)
+
+    def _write(self, half: Half) -> bool:
+        """A cell is taken; returns whether it was the half's last one."""
+        half.left -= 1
+        if not half.left:
+            self.halves.popleft()
+            return True
+        if half.vector:
+            half.sub += 1
+            if half.sub == self._words:
+                half.sub, half.bank = 0, (half.bank + 1) % self._banks
+        else:
+            half.bank = (half.bank + half.step) % self._banks
+        return False
+
+    def _work(self, room: bool) -> bool:
+        """What the compute under way does in this cycle; returns whether it has ended but for its last cells."""
+        assert self.walk is not None
+        c, straight = self.walk.c, self._straight
+        held, down, emit = self._held, self._down, self._emit
+        waiting = held or down or emit or self._ending
+        end = not self._rows_left and not waiting and room
+        collect = emit and room
+        pixels = held if straight else down
+        emits = row_ready = False
+        if pixels:
+            emits = straight or self._col in self._ends
+            if not emits or not emit or room:
+                row_ready = self._pixel == pixels - 1
+                self._pixel = 0 if row_ready else self._pixel + 1
+                self._col = 0 if self._col == c.out_w - 1 else self._col + 1
+            else:
+                emits = False
+        held_done = row_ready
+        if not straight:
+            if row_ready:
+                self._down = 0
+            held_done = bool(held) and self._vertical(not down or row_ready)
+        take = self.completed and self._rows_left and (not held or held_done)
+        if collect:
+            self._collect()
+        self._emit = emits or emit and not collect
+        if held_done:
+            self._held = 0
+        if take:
+            self._take()
+        return bool(end)
+
+    def _vertical(self, room: bool) -> bool:
+        """A cycle of the held step in the pooling lanes; returns whether it is done with."""
+        assert self.walk is not None
+        plan, at = self._plan, self._at
+        if plan:
+            if plan[at] == RESULT:
+                if not room:
+                    return False
+                self._down = self._held
+            if at + 1 < len(plan):
+                self._at += 1
+                return False
+        self._at = 0
+        if self._held_last:
+            c = self.walk.c
+            self._y += 1
+            self._plan = vertical_plan(self._y, c.pool_size, c.pool_stride, c.pool_h, c.out_h)
+        return True
+
+    def _take(self) -> None:
+        assert self.walk is not None
+        c = self.walk.c
+        self.drained = True
+        self.completed -= 1
+        self._held = min(self._cols_left, c.groups)
+        self._held_last = self._cols_left <= c.groups
+        if self._held_last:
+            self._cols_left, self._rows_left = c.cols, self._rows_left - 1
+        else:
+            self._cols_left -= c.groups
+
+    def _collect(self) -> None:
+        """A pixel goes into the half that collects."""
+        assert self.walk is not None
+        c = self.walk.c
+        self._collected += 1
+        self._place += 1
+        ended = self._collected == c.to_cols
+        if ended or self._place == self._words:
+            self.halves.append(Half(c.neurons, int(c.target), self._cell_bank, c.to_n_bank, c.to_sub, bool(c.vector)))
+            self._place, self._cell_bank = 0, (self._cell_bank + 1) % self._banks
+        if ended:
+            self._collected, self._place = 0, 0 if c.vector else c.to_sub
+            self._row_bank = self._cell_bank = (self._row_bank + c.to_y_bank) % self._banks

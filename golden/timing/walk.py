@@ -1,0 +1,80 @@
+"""What the engine does for a Compute: its steps and lines, and the banks that a step's gather reads."""
+
+from hw.instructions import UNUSED, Compute, Window
+from hw.params import TileParams
+
+
+class Lines:
+    """A window's lines: which slots of a gather serve a run inside the map, and how far run 0's start has moved."""
+
+    def __init__(self, w: Window, p: TileParams) -> None:
+        self._w, self._banks = w, p.banks
+        self._ky = (*w.ky, *(0,) * (p.synapses - len(w.ky)))
+        self.columns = [0] * UNUSED
+        self._runs = [0] * p.synapses
+        for slot, (run, column) in enumerate(zip(w.slot_run, w.slot_column, strict=True)):
+            if column != UNUSED:
+                self.columns[column] |= 1 << slot
+                self._runs[run] |= 1 << slot
+        self._found: dict[tuple[int, int, int, int], int] = {}
+
+    def bank(self, line: int) -> int:
+        """Banks from run 0's start in the first line to that in this one."""
+        w = self._w
+        return (line * w.line_bank + (w.kx[0] + line * w.step_x) // w.kernel_w * w.spacing) % self._banks
+
+    def slots(self, line: int, lanes: int, y: int, in_h: int) -> int:
+        """Slots of the line's runs that lie inside the map, with the window's origin in row ``y``."""
+        key = line, lanes, y, in_h
+        found = self._found.get(key)
+        if found is None:
+            w, found = self._w, 0
+            last_run = sum((w.kx[e] + line * w.step_x) % w.kernel_w == 0 for e in range(1, lanes))
+            carried = (w.kx[0] + line * w.step_x) // w.kernel_w
+            for run in range(last_run + 1):
+                if 0 <= y + (self._ky[run] + line * w.step_y + carried) % w.kernel_h < in_h:
+                    found |= self._runs[run]
+            self._found[key] = found
+        return found
+
+
+class Walk:
+    """A Compute with what the engine needs to know of it in every cycle.
+
+    steps: of all; row_steps: of an output row; fresh: per step of a row, its cells have to be read in any case (also at
+    the start of a tile and a line all have to).
+    """
+
+    def __init__(self, c: Compute, lines: Lines, taps: int, p: TileParams) -> None:
+        self.c, self._lines, self._taps, self._p = c, lines, taps, p
+        self.wait_dma, self.wait_read, self.wait_written = c.wait_dma, c.wait_read, c.wait_written
+        self.source, self.load_bias, self.lines = int(c.source), bool(c.load_bias), c.lines
+        self.first, self.finish, self.tile = bool(c.first), bool(c.finish), c.tile
+        self.row_steps = -(-c.cols // c.groups)
+        self.steps = c.rows * self.row_steps
+        places = [c.sub + j * c.step_sub for j in range(self.row_steps)]
+        self._cells = [j * c.step_cells + place // p.cell_words for j, place in enumerate(places)]
+        self.fresh = [j == 0 or cell != self._cells[j - 1] for j, cell in enumerate(self._cells)]
+        self._subs = [place % p.cell_words for place in places]
+        self._columns: list[int | None] = [None] * self.row_steps
+
+    def _inside(self, j: int) -> int:
+        """Slots of the columns that hold a word of the map, for step j of a row."""
+        found = self._columns[j]
+        if found is None:
+            c, width, found = self.c, self._p.cell_words, 0
+            start = c.x0 + j * (c.stride if c.groups == 1 else c.groups) - self._subs[j]
+            for k in range(min(c.columns, UNUSED)):
+                if start + (k + 1) * width > 0 and start + k * width < c.in_w:
+                    found |= self._lines.columns[k]
+            self._columns[j] = found
+        return found
+
+    def banks(self, step: int, line: int) -> int:
+        """Banks that the step reads, as a mask."""
+        c, banks = self.c, self._p.banks
+        row, j = divmod(step, self.row_steps)
+        lanes = c.last_lanes if line == c.lines - 1 else self._taps
+        slots = self._lines.slots(line, lanes, c.y0 + row * c.stride, c.in_h) & self._inside(j)
+        origin = (c.bank + row * c.step_y_bank + self._cells[j] + self._lines.bank(line)) % banks
+        return (slots << origin | slots >> (banks - origin)) & ((1 << banks) - 1)

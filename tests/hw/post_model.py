@@ -1,0 +1,151 @@
+"""Post-processing cycle by cycle, control only: what happens when, given the computes and the grants."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from hw.isa import Compute, Pool
+from hw.post import QUEUE
+from tests.hw.pool_model import ends_in, window_rows
+
+
+@dataclass
+class Seen:
+    """Outputs of a cycle; wrote: a cell is offered."""
+
+    ready: bool
+    drained: bool
+    neurons: int
+    updates: int
+    wrote: bool
+    written: int
+
+
+@dataclass
+class PostModel:
+    """Registers of PostProcess and its parts as counts. ``look`` gives the outputs of a cycle, ``edge`` ends it.
+
+    Both take the cycle's grant; a cycle is one look and then one edge.
+    """
+
+    cell_words: int
+    queue: deque[Compute] = field(default_factory=deque)
+    c: Compute | None = None
+    starting: bool = False
+    completed: int = 0
+    rows_left: int = 0
+    cols_left: int = 0
+    held: tuple[int, bool] | None = None  # pixels of the step in the result registers; it ends its row
+    held_y: int = 0
+    plan: list[str] = field(default_factory=list)  # cycles that the held step's window rows still take
+    planned: bool = False
+    down: int = 0  # pixels of the step in the vertical results
+    pixel: int = 0
+    col: int = 0
+    emit: bool = False
+    collected: int = 0
+    place: int = 0
+    halves: deque[int] = field(default_factory=deque)  # channels of each full half
+    channel: int = 0
+    ending: bool = False
+    written: int = 0
+
+    def _settle(self, granted: bool) -> None:
+        """Everything that is combinational."""
+        c = self.c
+        self.writer_ready = len(self.halves) < 2
+        self.finished = bool(self.halves) and granted and self.channel == self.halves[0] - 1
+        self.go = self.row_ready = self.vertical = self.held_done = self.take = self.end = self.emits = False
+        self.count = self.neurons = 0
+        if c is None or self.starting:
+            return
+        straight = c.pool == Pool.NONE
+        pixels = (self.held[0] if self.held else 0) if straight else self.down
+        if pixels:
+            across = [w for w in range(c.pool_w) if w * c.pool_stride <= self.col < w * c.pool_stride + c.pool_size]
+            self.emits = straight or any(self.col == min(w * c.pool_stride + c.pool_size, c.out_w) - 1 for w in across)
+            self.go = not self.emits or not self.emit or self.writer_ready
+            self.row_ready = self.go and self.pixel == pixels - 1
+            self.count += 0 if straight or not self.go else len(across) * c.neurons
+        if self.held and not straight:
+            self._plan(c)
+            self.vertical = not self.plan or self.plan[0] != "result" or not self.down or self.row_ready
+            self.held_done = self.vertical and len(self.plan) <= 1
+            if self.plan and self.plan[0] != "read" and self.vertical:
+                self.count += self.held[0] * c.neurons
+        elif self.held:
+            self.held_done = self.row_ready
+        self.neurons = min(self.cols_left, c.groups) * c.neurons
+        self.take = bool(self.completed and self.rows_left and (not self.held or self.held_done))
+        waiting = self.held or self.down or self.emit or self.ending
+        self.end = not self.rows_left and not waiting and len(self.halves) < 2
+
+    def _plan(self, c: Compute) -> None:
+        if not self.planned:
+            for w in window_rows(c, self.held_y):
+                self.plan += ["read"] if w * c.pool_stride != self.held_y else []
+                self.plan.append("result" if w == ends_in(c, self.held_y) else "write")
+            self.planned = True
+
+    def look(self, granted: bool) -> Seen:
+        self._settle(granted)
+        return Seen(len(self.queue) < QUEUE, self.take, self.neurons, self.count, bool(self.halves), self.written)
+
+    def edge(self, granted: bool, push: Compute | None, complete: bool) -> None:
+        c = self.c
+        if self.ending and self.finished or self.end and (not self.halves or self.finished):
+            self.written, self.ending = self.written + 1, False
+        elif self.end:
+            self.ending = True
+        take_pixel = self.emit and self.writer_ready
+        if self.halves and granted:
+            self.channel += 1
+            if self.finished:
+                self.halves.popleft()
+                self.channel = 0
+        if c and not self.starting:
+            if take_pixel:
+                self._collect(c)
+            self.emit = (self.emit and not take_pixel) or (self.go and self.emits)
+            self._move(c)
+            self.completed -= self.take
+        if self.starting:
+            assert c is not None
+            self.starting, self.rows_left, self.cols_left = False, c.rows if c.finish else 0, c.cols
+            self.held_y, self.col, self.collected = c.out_y, 0, 0
+            self.place = 0 if c.vector else c.to_sub
+        if c is None or self.end:
+            self.c = self.queue.popleft() if self.queue else None
+            self.starting = self.c is not None
+        if push:
+            self.queue.append(push)
+        self.completed += complete
+
+    def _collect(self, c: Compute) -> None:
+        self.collected += 1
+        self.place += 1
+        ended = self.collected == c.to_cols
+        if ended or self.place == self.cell_words:
+            self.halves.append(c.neurons)
+            self.place = 0
+        if ended:
+            self.collected, self.place = 0, 0 if c.vector else c.to_sub
+
+    def _move(self, c: Compute) -> None:
+        if self.go:
+            self.pixel = 0 if self.row_ready else self.pixel + 1
+            self.col = (self.col + 1) % c.out_w
+        if self.row_ready:
+            self.down = 0
+        if self.held and c.pool != Pool.NONE and self.vertical:
+            if self.plan and self.plan.pop(0) == "result":
+                self.down = self.held[0]
+            if self.held_done:
+                self.planned = False
+                self.held_y += self.held[1]
+        if self.held_done:
+            self.held = None
+        if self.take:
+            last = self.cols_left <= c.groups
+            self.held = (min(self.cols_left, c.groups), last)
+            self.cols_left = c.cols if last else self.cols_left - c.groups
+            self.rows_left -= last

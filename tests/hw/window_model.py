@@ -1,0 +1,141 @@
+"""Windows over maps in cells, straight from hw.instructions: which word every element of every line is."""
+
+import random
+from dataclasses import dataclass
+
+from hw.instructions import UNUSED, Window
+from hw.isa import Isa
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where a window's origin lies: its pixel, and the map that it is in."""
+
+    base: int  # cell at which channel 0's row 0 starts
+    x: int
+    y: int
+    in_w: int
+    in_h: int
+
+
+class Kernel:
+    """A kernel over a map whose pitches obey the rules of Window, for steps of ``groups`` pixels.
+
+    ring_rows: 0, or the map's rows lie in a ring of so many. columns: cells of a run, wherever in a cell it starts.
+    """
+
+    def __init__(self, rng: random.Random, i: Isa) -> None:
+        p = i.params
+        self.i, self.p, self.rng = i, p, rng
+        self.taps = 0
+        while not self.taps:
+            self.w, self.h, self.channels = rng.randint(1, 7), rng.randint(1, 5), rng.randint(1, 4)
+            self.groups = rng.choice((1, rng.randint(1, p.groups)))
+            self.stride = rng.randint(1, 3) if self.groups == 1 else 1
+            self.columns = -(-(p.cell_words - 1 + self.groups - 1 + self.w) // p.cell_words)
+            self.spacing = rng.randrange(p.banks)
+            fit = [taps for taps in range(1, p.synapses + 1) if self._apart(taps)] if self.columns < UNUSED else []
+            if fit:
+                self.taps = rng.choice((max(fit), rng.choice(fit)))
+        self.elements = self.w * self.h * self.channels
+        self.lines = -(-self.elements // self.taps)
+        self.width = rng.randint(1, 14)  # words of a map row at most
+        least = -(-self.width // p.cell_words)
+        self.pitch = least + (self.spacing - least) % p.banks + p.banks * rng.randint(0, 1)
+        if self.h == 1:  # no line goes on in the next row
+            self.pitch = least + rng.randint(0, p.banks)
+        self.plane = self.spacing * self.h % p.banks + p.banks * rng.randint(0, 9)
+        least = max(self.h, self.stride)  # rows that a ring holds at least
+        rings = [rows for rows in range(least, least + p.banks) if rows * self.pitch % p.banks == 0]
+        self.ring_rows = rng.choice((0, rng.choice(rings)))
+        self.ring_back = self.ring_rows * self.pitch // p.banks % (1 << i.row_bits)
+
+    def _apart(self, taps: int) -> bool:
+        """Whether all cells of every line lie in different banks."""
+        runs = max(-(-(line * taps % self.w + taps) // self.w) for line in range(self.w))
+        cells = [(r * self.spacing + m) % self.p.banks for r in range(runs) for m in range(self.columns)]
+        return len(set(cells)) == len(cells)
+
+    def tap(self, element: int) -> tuple[int, int, int]:
+        """(channel, ky, kx) of a flattened element."""
+        return element // (self.w * self.h), element // self.w % self.h, element % self.w
+
+    def left(self, line: int) -> int:
+        """Elements of a line."""
+        return min(self.taps, self.elements - line * self.taps)
+
+    def ring_y(self, y: int) -> int:
+        return y % self.ring_rows if self.ring_rows and y >= 0 else y
+
+    def origin(self, line: int, row: Row) -> tuple[int, int, int]:
+        """(row, bank, sub) of the window origin of computes whose first line is ``line``, as if no ring wrapped."""
+        c, ky, _ = self.tap(line * self.taps)
+        cell = row.base + c * self.plane + (self.ring_y(row.y) + ky) * self.pitch + row.x // self.p.cell_words
+        return *self.pair(cell), row.x % self.p.cell_words
+
+    def pair(self, cell: int) -> tuple[int, int]:
+        return cell // self.p.banks % (1 << self.i.row_bits), cell % self.p.banks
+
+    def word(self, element: int, row: Row, pixel: int = 0) -> tuple[int, int, int] | None:
+        """(row, bank, sub) of an element's word, ``pixel`` pixels further; None outside the map."""
+        c, ky, kx = self.tap(element)
+        x, y = row.x + kx + pixel, row.y + ky
+        if not (0 <= x < row.in_w and 0 <= y < row.in_h):
+            return None
+        place = y % self.ring_rows if self.ring_rows else y
+        cell = row.base + c * self.plane + place * self.pitch + x // self.p.cell_words
+        return *self.pair(cell), x % self.p.cell_words
+
+    def reads(self, line: int, left: int, row: Row, columns: int) -> dict[int, int]:
+        """Bank -> row of the cells that hold words of the map, ``columns`` of each run of the line."""
+        w, found = self.p.cell_words, {}
+        for first in {self.tap(line * self.taps + e)[:2]: line * self.taps + e for e in reversed(range(left))}.values():
+            c, ky, _ = self.tap(first)
+            y = row.y + ky
+            if not 0 <= y < row.in_h:
+                continue
+            place = y % self.ring_rows if self.ring_rows else y
+            for column in range(columns):
+                cell_x = row.x // w + column
+                if cell_x * w + w > 0 and cell_x * w < row.in_w:
+                    at, bank = self.pair(row.base + c * self.plane + place * self.pitch + cell_x)
+                    assert bank not in found, "two cells of a gather meet in a bank"
+                    found[bank] = at
+        return found
+
+    def window(self, line: int = 0) -> Window:
+        """The Window of computes whose first line is ``line``."""
+        p, n, mask = self.p, self.p.synapses, (1 << self.i.row_bits) - 1
+        first = line * self.taps
+        run, ky = first // self.w, first // self.w % self.h
+        advance = self.taps // self.w
+        line_cells = advance * self.spacing + p.banks * self.rng.randint(0, 3)
+
+        def rows(cells: int) -> int:
+            assert cells % p.banks == 0
+            return cells // p.banks & mask
+
+        def cell(run: int) -> int:
+            return run // self.h * self.plane + run % self.h * self.pitch
+
+        delta = []
+        for carry in range(4):
+            x, y = carry & 1, carry >> 1
+            way = (advance // self.h + y) * self.plane + (advance % self.h + x - self.h * y) * self.pitch
+            usual = self.h > 1 or x + (advance % self.h) == y  # rows of a kernel of one row never grow
+            delta.append(rows(way - line_cells - x * self.spacing) if usual else 0)
+        slots = {}
+        for r in range(max(-(-(k % self.w + self.taps) // self.w) for k in range(0, self.w * self.taps, self.taps))):
+            for m in range(self.columns):
+                slots[(r * self.spacing + m) % p.banks] = (r, m, (r * self.spacing + m) // p.banks)
+        free = (self.rng.randrange(n), UNUSED, self.rng.randrange(n))
+        chosen = [slots.get(k, free) for k in range(p.banks)]
+        return Window(
+            kernel_w=self.w, kernel_h=self.h, taps=self.taps, step_x=self.taps % self.w, step_y=advance % self.h,
+            spacing=self.spacing, line_row=line_cells // p.banks & mask, line_bank=line_cells % p.banks,
+            delta=(delta[0], delta[1], delta[2], delta[3]), kx=tuple((first + e) % self.w for e in range(n)),
+            ky=tuple((ky + r) % self.h for r in range(n)),
+            row_offset=tuple(rows(cell(run + r) - cell(run) - r * self.spacing) for r in range(n)),
+            slot_run=tuple(slot[0] for slot in chosen), slot_column=tuple(slot[1] for slot in chosen),
+            slot_carry=tuple(slot[2] for slot in chosen),
+        )  # fmt: skip
