@@ -116,7 +116,8 @@ class Interpreter:
         self.sb = np.zeros((p.sb_rows, p.neurons, p.synapses), dtype=np.int64)
         self.sb_known = np.zeros((p.sb_rows, p.neurons, p.synapses), dtype=bool)
         self.bias = np.zeros(p.neurons, dtype=np.int64)
-        self.sums: list[Ints] = []  # of every pixel of a compute that goes on, a word per channel
+        # by accumulator: a word per channel of every pixel of the step that goes on there
+        self.sums: dict[int, list[Ints]] = {}
         self.pooling = Pooling(p)
         self.out.scores.append([])
 
@@ -211,19 +212,13 @@ class Interpreter:
             self._load_bias(c)
         column = np.arange(pixels) % c.cols
         lanes = (column % c.groups * c.neurons)[:, None] + np.arange(c.neurons)
-        if c.first:
-            self.sums = list(self.bias[lanes] << p.fmt.frac)
-        if len(self.sums) != pixels or (not (c.first and c.finish) and c.tile < steps):
-            raise BadInput(
-                f"a chained compute wants one tile of {len(self.sums)} pixels, not {pixels} pixels, {steps} steps in "
-                f"tiles of {c.tile}"
-            )
+        sums = self._begun(c, steps, list(self.bias[lanes] << p.fmt.frac))
         gather = Gather(c, self.window, self.buffers[c.source], self.buffer_known[c.source], self.isa.row_bits, p)
         used = np.arange(p.synapses) < gather.lines.lanes[:, None]
         weights = self._weights(c, used)
         products = np.concatenate([_products(part, weights) for part in gather.operands()])
         products = products.reshape(c.rows, -1, c.neurons)[:, : c.cols].reshape(pixels, c.neurons)
-        self.sums = [total + more for total, more in zip(self.sums, products, strict=True)]
+        sums = [total + more for total, more in zip(sums, products, strict=True)]
         multiply = gather.active * c.neurons
         count["compute_cycles"] += steps * c.lines
         count["multiply"] += multiply
@@ -232,7 +227,27 @@ class Interpreter:
         count["sb_read"] += -(-steps // c.tile) * c.groups * c.neurons * int(used.sum())
         count[f"{_NAMES[c.source]}_read"] += gather.cells_read * p.cell_words
         if c.finish:
-            self._finish(c)
+            self._finish(c, sums)
+            return
+        rows = [sums[y : y + c.cols] for y in range(0, pixels, c.cols)]
+        parts = [row[x : x + c.groups] for row in rows for x in range(0, c.cols, c.groups)]
+        self.sums |= {accumulator(c, step): part for step, part in enumerate(parts)}
+
+    def _begun(self, c: Compute, steps: int, biases: list[Ints]) -> list[Ints]:
+        """What each pixel's sums start from: its biases, or what the compute before has left in the accumulators."""
+        places = [accumulator(c, step) for step in range(steps)]
+        if not (c.first and c.finish) and (c.tile < steps or len(set(places)) < steps):
+            raise BadInput(f"a chained compute wants one tile, not {steps} steps in tiles of {c.tile}: {c}")
+        if c.first:
+            if open_ones := self.sums.keys() & set(places):
+                raise BadInput(f"accumulators {sorted(open_ones)} still hold sums that go on: {c}")
+            return biases
+        if missing := set(places) - self.sums.keys():
+            raise BadInput(f"accumulators {sorted(missing)} hold no sums that a chained compute could go on from: {c}")
+        found = [word for place in places for word in self.sums.pop(place)]
+        if [len(words) for words in found] != [c.neurons] * len(biases):
+            raise BadInput(f"a chained compute wants sums of {len(biases)} pixels of {c.neurons} channels: {c}")
+        return found
 
     def _load_bias(self, c: Compute) -> None:
         if not self.sb_known[c.bias_row, c.bias_bank, : c.neurons].all():
@@ -248,10 +263,9 @@ class Interpreter:
             raise BadInput(f"weights at SB rows {c.sb_row} to {c.sb_row + c.lines - 1} are read but were never written")
         return (self.sb[rows, :neurons] * used[:, None, :]).reshape(c.lines, c.groups, c.neurons, -1)
 
-    def _finish(self, c: Compute) -> None:
+    def _finish(self, c: Compute, sums: list[Ints]) -> None:
         count, fmt = self.out.counts, self.p.fmt
-        wide = np.array(self.sums)
-        self.sums = []
+        wide = np.array(sums)
         count["activation"] += wide.size
         if c.scores:
             count["score_vector"] += c.rows * -(-c.cols // c.groups)
@@ -285,6 +299,11 @@ class Interpreter:
 
 
 _NAMES = ("nbin", "nbout")
+
+
+def accumulator(c: Compute, step: int) -> int:
+    """The accumulator of a compute's step."""
+    return c.sum_first + (c.sum_at - c.sum_first + step) % (c.sum_last - c.sum_first + 1)
 
 
 def _products(operands: Ints, weights: Ints) -> Ints:

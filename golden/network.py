@@ -43,7 +43,8 @@ class Layer:
 
     weight: [out, in, kernel_h, kernel_w] of a convolution, [out, in] of a fully connected layer (``fc``), which takes
     its input map flattened in the order channel, row, column. bias: [out]. Both float64, or int64 once quantised.
-    sum_shape: map before pooling; out_shape: after it.
+    sum_shape: map before pooling; out_shape: after it. cuts: input channels at which weight lines shall begin
+    (golden.mapping); they change nothing but how the weights are packed.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Layer:
     pool: Pooling | None
     in_shape: Shape
     sum_shape: Shape
+    cuts: tuple[int, ...] = ()
 
     @property
     def out_shape(self) -> Shape:

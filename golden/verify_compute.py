@@ -28,15 +28,15 @@ class Touched:
 class Computes:
     """What the computes and windows so far leave behind in the compute engine.
 
-    open_sums: cols, rows, neurons and groups of a sum that goes on. open_pool: pooling and next row of a block with
-    rows to come. classes: scores so far.
+    open_sums: by accumulator, (cols, rows, neurons, groups) of a sum that goes on, and its step. open_pool: pooling and
+    next row of a block with rows to come. classes: scores so far.
     """
 
     def __init__(self, p: TileParams) -> None:
         self.p = p
         self.window: Window | None = None
         self.bias_for = (0, 0)  # channels and groups whose biases are loaded
-        self.open_sums: tuple[int, int, int, int] | None = None
+        self.open_sums: dict[int, tuple[int, int, int, int, int]] = {}
         self.open_pool: tuple[object, ...] | None = None
         self.classes = 0
 
@@ -56,7 +56,7 @@ class Computes:
 
     def close(self, classes: int) -> None:
         """Nothing may be open at the end."""
-        want(self.open_sums is None, "a sum is still open; its last compute wants finish")
+        want(not self.open_sums, "a sum is still open; its last compute wants finish")
         want(self.open_pool is None, "pooling windows are still open; the rows up to out_h are wanted")
         want(self.classes == classes, f"scores of {classes} classes are wanted, not of {self.classes}")
 
@@ -66,7 +66,8 @@ class Computes:
         for name, low, high in (
             ("cols", 1, most), ("rows", 1, most), ("lines", 1, (1 << LINES_BITS) - 1), ("last_lanes", 1, w.taps),
             ("neurons", 1, p.neurons), ("groups", 1, min(p.groups, p.neurons // max(1, c.neurons))),
-            ("tile", 1, p.accumulators), ("stride", 1, (1 << POOL_BITS) - 1 if c.groups == 1 else 1),
+            ("sum_last", 0, p.accumulators - 1), ("sum_first", 0, c.sum_last), ("sum_at", c.sum_first, c.sum_last),
+            ("tile", 1, c.sum_last - c.sum_first + 1), ("stride", 1, (1 << POOL_BITS) - 1 if c.groups == 1 else 1),
             ("columns", 1, UNUSED), ("sub", 0, p.cell_words - 1), ("step_sub", 0, p.cell_words - 1),
             ("to_sub", 0, p.cell_words - 1), ("to_cols", 1, most), ("bias_row", 0, p.sb_rows - 1),
             ("bias_bank", 0, p.neurons - 1), ("sb_row", 0, p.sb_rows - c.lines),
@@ -79,18 +80,22 @@ class Computes:
     def _chain(self, c: Compute) -> None:
         """Sums that go on over several computes stay in their accumulators."""
         steps = c.rows * -(-c.cols // c.groups)
+        size = c.sum_last - c.sum_first + 1
+        places = [c.sum_first + (c.sum_at - c.sum_first + step) % size for step in range(min(steps, size))]
         if not (c.first and c.finish):
             want(c.tile >= steps, f"a sum over several computes wants one tile, not {steps} steps in {c.tile}s")
-        block = (c.cols, c.rows, c.neurons, c.groups)
-        if c.first:
-            want(self.open_sums is None, "a sum is still open; finish it before another one starts")
-        else:
-            want(self.open_sums is not None, "first 0 wants an open sum, there is none")
-            want(
-                self.open_sums == block,
-                f"the open sum has (cols, rows, neurons, groups) {self.open_sums}, not {block}",
-            )
-        self.open_sums = None if c.finish else block
+        for step, place in enumerate(places):
+            block, found = (c.cols, c.rows, c.neurons, c.groups, step), self.open_sums.pop(place, None)
+            if c.first:
+                want(found is None, f"a sum is still open in accumulator {place}; finish it before another one starts")
+            else:
+                want(found is not None, f"first 0 wants an open sum in accumulator {place}, there is none")
+                want(
+                    found == block,
+                    f"the open sum in accumulator {place} has (cols, rows, neurons, groups, step) {found}, not {block}",
+                )
+            if not c.finish:
+                self.open_sums[place] = block
 
     def _synapses(self, c: Compute, w: Window) -> Ints:
         p, neurons = self.p, c.neurons * c.groups

@@ -78,13 +78,13 @@ class ComputeEngine(Component):
     read, source, banks, row_<b> : Out, the gather from a neuron buffer; port_free : In(1), it may happen.
     hold : Out(1), the words that source has read are still needed.
     fetch : Out(fetch_layout) at stage 0, valid with ``issue`` (weights) or alone (bias).
-    issue : Out(1), step : Out(step_layout). drained : In(1), one accumulator is free again.
+    issue : Out(1), step : Out(step_layout). drained : In(1), accumulator drain_index : In is free again.
     cycle : Out(Cycle).
 
     Timing: one cycle to take a window or a compute, one for a bias line, then one line of one step per cycle. A
     window, and a compute without a bias line that may start, is taken with the last issue of the compute before it. A
     step whose cells are held already (see Cursor) reads nothing and does not wait for the port. In the first line of
-    ``first`` computes every step takes an accumulator, and waits until one is free.
+    ``first`` computes every step takes its accumulator, and waits until that is free.
     """
 
     def __init__(self, isa: Isa) -> None:
@@ -113,6 +113,7 @@ class ComputeEngine(Component):
                 "issue": Out(1),
                 "step": Out(step_layout(isa)),
                 "drained": In(1),
+                "drain_index": In(range(p.accumulators)),
                 "cycle": Out(Cycle),
                 **{f"row_{b}": Out(isa.row_bits) for b in range(p.banks)},
             }
@@ -129,14 +130,14 @@ class ComputeEngine(Component):
         step = Signal(range(p.accumulators))  # of the tile
         base, index = Signal(range(p.accumulators)), Signal(range(p.accumulators))  # accumulators: tile's first, step's
         next_index = Signal(range(p.accumulators))
-        used = Signal(range(p.accumulators + 1))
+        taken, freed, used = (Signal(p.accumulators, name=name) for name in ("taken", "freed", "used"))
         last_line, tile_done, ends, lanes_left = Signal(), Signal(), Signal(), Signal(range(p.synapses + 1))
         m.d.comb += [
             last_line.eq(line == c.lines - 1),
             tile_done.eq((step == c.tile - 1) | cursor.last),
             ends.eq(self.issue & last_line & cursor.last),
             lanes_left.eq(Mux(last_line, c.last_lanes, window.taps)),
-            next_index.eq(Mux(index == p.accumulators - 1, 0, index + 1)),
+            next_index.eq(Mux(index == c.sum_last, c.sum_first, index + 1)),
             window.window.eq(self.head_window),
             window.at.eq(cursor.place),
             window.pixels.eq(cursor.pixels),
@@ -169,7 +170,9 @@ class ComputeEngine(Component):
         ordered, may_start, start = Signal(), Signal(), Signal()
         m.d.comb += [
             allocate.eq(self.step.first),
-            room.eq(~allocate | (used != p.accumulators)),
+            room.eq(~allocate | ~used.bit_select(index, 1)),
+            taken.eq(Mux(self.issue & allocate, 1 << index, 0)),
+            freed.eq(Mux(self.drained, 1 << self.drain_index, 0)),
             ordered.eq((self.read_done >= head.wait_read) & (self.written >= head.wait_written)),
             may_start.eq(self.head_valid & ~self.head_is_window & (self.dma_done >= head.wait_dma) & ordered),
             self.cycle.eq(Cycle.IDLE),
@@ -210,18 +213,17 @@ class ComputeEngine(Component):
             window.rewind.eq(self.issue & tile_done & last_line),
         ]
 
-        m.d.sync += used.eq(used + (self.issue & allocate) - self.drained)
+        m.d.sync += used.eq((used | taken) & ~freed)
         with m.If(self.issue):
             m.d.sync += [step.eq(step + 1), index.eq(next_index)]
             with m.If(tile_done):
                 m.d.sync += [step.eq(0), index.eq(base), line.eq(line + 1), sb_row.eq(sb_row + 1)]
                 with m.If(last_line):
-                    m.d.sync += [line.eq(0), sb_row.eq(c.sb_row)]
-                    with m.If(c.finish):  # else the next compute goes on from these sums
-                        m.d.sync += [base.eq(next_index), index.eq(next_index)]
+                    m.d.sync += [line.eq(0), sb_row.eq(c.sb_row), base.eq(next_index), index.eq(next_index)]
         with m.If(ends):
             m.d.sync += [state.eq(State.TAKE), self.read_done.eq(self.read_done + 1)]
         with m.If(start):
+            m.d.sync += [base.eq(head.sum_at), index.eq(head.sum_at)]
             m.d.sync += [c.eq(head), sb_row.eq(head.sb_row), state.eq(Mux(head.load_bias, State.BIAS, State.RUN))]
         with m.If(self.clear):
             m.d.sync += self.read_done.eq(0)

@@ -171,6 +171,8 @@ class Compute(_Ordered):
     ``columns`` cells of a run are read when the origin enters a cell, and at the start of a line, row or tile; they
     hold the words of all steps whose origins lie in that cell.
     ``first``: sums start at the bias, else they go on from the accumulators (then all steps are one tile).
+    Accumulators: the first step's sums are held in number ``sum_at``, the next ones' in those behind it; behind
+    ``sum_last`` comes ``sum_first``. A ``first`` compute waits until an accumulator's last sum has left it.
     ``finish``: sums leave the accumulators through NFU-3 (round, saturate, ``relu``) and pooling to the output.
     ``load_bias``: the biases are the first ``neurons`` words of the SB line (bias_row, bias_bank), one a channel; they
     stay until the next load. A gated neuron keeps the bias it had.
@@ -208,6 +210,9 @@ class Compute(_Ordered):
     neurons: int = 1
     groups: int = 1
     tile: int = 1
+    sum_at: int = 0
+    sum_first: int = 0
+    sum_last: int = 0
     sb_row: int = 0
     load_bias: int = 0
     bias_row: int = 0

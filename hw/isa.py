@@ -185,6 +185,7 @@ class Isa:
             Field("neurons", bits_for(p.neurons + 1)),
             Field("groups", bits_for(p.groups + 1)),
             Field("tile", bits_for(p.accumulators + 1)),
+            *(Field(name, bits_for(p.accumulators)) for name in ("sum_at", "sum_first", "sum_last")),
             Field("sb_row", self.sb_row_bits),
             Field("load_bias", 1),
             Field("bias_row", self.sb_row_bits),

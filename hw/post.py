@@ -122,7 +122,7 @@ class PostProcess(Component):
                 held_last.eq(last),
                 self.pool_neurons.eq(self.neurons),
                 cols_left.eq(cols_left - c.groups),
-                self.drain_index.eq(Mux(self.drain_index == p.accumulators - 1, 0, self.drain_index + 1)),
+                self.drain_index.eq(Mux(self.drain_index == c.sum_last, c.sum_first, self.drain_index + 1)),
             ]
             with m.If(last):
                 m.d.sync += [cols_left.eq(c.cols), rows_left.eq(rows_left - 1)]
@@ -183,4 +183,5 @@ class PostProcess(Component):
         with m.If(state == State.START):
             m.d.comb += [pooling.start.eq(1), row.start.eq(1), writer.start.eq(1)]
             m.d.sync += [rows_left.eq(Mux(c.finish, c.rows, 0)), cols_left.eq(c.cols), state.eq(State.DRAIN)]
+            m.d.sync += self.drain_index.eq(c.sum_at)
         return m

@@ -184,6 +184,7 @@ class Tile(Component):
             post.config.eq(engine.head_compute),
             post.clear.eq(engine.clear),
             engine.drained.eq(post.drained),
+            engine.drain_index.eq(post.drain_index),
             nfu.issue.eq(engine.issue),
             nfu.step.eq(engine.step),
             nfu.fetch.eq(engine.fetch),

@@ -40,11 +40,19 @@ class Emission:
         self._weights = SynapseRows(constants.bias_rows, params.sb_rows - constants.bias_rows)
         self._pending: list[tuple[int, Op]] = []
         self._computes = 0
+        self._next_sum = 0
         self._window: object = None
         group = -(-self.p.neurons // self.p.lines_per_beat)
         self._bias_rows = {
             row + i: beat + i * group for beat, row, rows in constants.biases for i in range(rows)
         }  # still to be loaded: SB row -> beat
+
+    def take_sums(self, region: tuple[int, int], steps: int) -> int:
+        """The first of ``steps`` accumulators of a region, behind those taken before."""
+        first, last = region
+        at = self._next_sum if first <= self._next_sum <= last else first
+        self._next_sum = first + (at - first + steps) % (last - first + 1)
+        return at
 
     def emit(self, op: Op) -> None:
         """Append an operation, a store a little later."""
@@ -88,9 +96,9 @@ class Emission:
         """A block, or a layer whose blocks take turns, is done: its weights need not stay."""
         self._weights.kept.clear()
 
-    def weights(self, index: int, block: Block, piece: Piece) -> int:
-        """SB row of a piece's weights; loads them unless they are there."""
-        row, missing = self._weights.place((index, block.first, piece.line), piece.lines)
+    def weights(self, index: int, block: Block, piece: Piece, keep: bool) -> int:
+        """SB row of a piece's weights; loads them unless they are there. keep: they stay until ``release``."""
+        row, missing = self._weights.place((index, block.first, piece.line), piece.lines, keep)
         if missing:
             group = -(-self.p.neurons // self.p.lines_per_beat)
             line = block.number * self.constants.lines[index] + piece.line

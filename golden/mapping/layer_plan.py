@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from golden.mapping.layout import MapLayout
-from golden.mapping.pieces import Block, Piece
+from golden.mapping.pieces import Block, Piece, steps_of
 from golden.mapping.slabs import Slab
 from golden.mapping.view import View
 from golden.network import Layer
 from hw.instructions import Buffer
-from hw.params import TileParams
 
 
 class Input(Enum):
@@ -18,6 +17,15 @@ class Input(Enum):
     RESIDENT = 0  # the layer before wrote it there
     RING = 1  # rows are loaded, each once a block, and overwritten when they are done with (or all fit)
     AREAS = 2  # rows of a slab and channels of a piece, in equal areas used in turn
+    FUSED = 3  # the layer before leaves a block of channels in an area, and it is read at once
+
+
+class Order(Enum):
+    """Nesting of a layer's loops, the outermost first."""
+
+    BLOCK_SLAB_PIECE = 0
+    SLAB_BLOCK_PIECE = 1  # all weights stay in SB
+    SLAB_PIECE_BLOCK = 2  # the sums of all blocks stay in accumulators, and an area is loaded once for all blocks
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,10 @@ class LayerPlan:
     """How a layer runs.
 
     input: layout of the input map (RESIDENT, RING; of a vector: its lines). ring_rows: rows of the ring, 0 when all
-    fit. areas: of AREAS. columns: cells of a run that meet in no bank, 0 of a vector. stage: areas of the target buffer
-    from which the output is spilled, None when it stays. output: its layout there. vector: it is written word by word.
-    slabs_first: all blocks' weights stay in SB and a slab is computed for every block before the next slab.
-    cost: see golden.mapping.plan_cost.
+    fit. areas: of AREAS and FUSED. columns: cells of a run that meet in no bank, 0 of a vector. stage: areas of the
+    target buffer for the results of a block: they are spilled from there or, ``feeds``, read by the next layer, which
+    is FUSED; None when the whole output stays. output: its layout. vector: it is written word by word. order: of the
+    loops. sums: first and last accumulator. cost: see golden.mapping.plan_cost.
     """
 
     layer: Layer
@@ -56,8 +64,27 @@ class LayerPlan:
     blocks: tuple[Block, ...]
     pieces: tuple[Piece, ...]
     slabs: tuple[Slab, ...]
-    slabs_first: bool
+    order: Order
+    sums: tuple[int, int]
+    feeds: bool
     cost: float
+
+    @property
+    def spilled(self) -> bool:
+        """Whether the output goes to DRAM."""
+        return self.stage is not None and not self.feeds
+
+    @property
+    def chained(self) -> bool:
+        """Whether sums go on over several computes."""
+        return len(self.pieces) > 1
+
+    def steps(self, block: Block, slab: Slab) -> int:
+        return steps_of(slab.cols, slab.rows, block.groups)
+
+    def tile(self, steps: int) -> int:
+        """Steps of a tile: all of a chained sum's; else half the accumulators: one tile drains under the next."""
+        return steps if self.chained else min(steps, max(1, (self.sums[1] - self.sums[0] + 1) // 2))
 
 
 def vector_rows(layer: Layer, view: View, piece: Piece) -> tuple[int, int]:
@@ -65,8 +92,3 @@ def vector_rows(layer: Layer, view: View, piece: Piece) -> tuple[int, int]:
     width = layer.in_shape[2]
     words = piece.line * view.taps, (piece.line + piece.lines - 1) * view.taps + piece.last_lanes
     return words[0] // width, -(-words[1] // width)
-
-
-def tile_of(p: TileParams, steps: int, chained: bool) -> int:
-    """Steps of a tile: all of a chained sum's; else half the accumulators, so that one tile drains under the next."""
-    return steps if chained else min(steps, max(1, p.accumulators // 2))

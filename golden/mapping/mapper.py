@@ -1,5 +1,6 @@
 """Increments of a network to program and DRAM image."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -39,6 +40,7 @@ MOST_CLASSES = 1 << CLASS_BITS  # that score_base can number
 PRICES = ((1.0, 0.1), (1.0, 0.4), (1.0, 1.0), (0.3, 1.0))  # of computing and of DRAM time, tried in turn
 ALTERNATIVES = 10  # other plans of a layer that are tried
 SEARCHED_OPERATIONS = 10_000  # of all tries of a layer together, at most
+FUSED_SIZES = (4, 8, 16)  # channels of a block between two fused layers
 CUTS = 4  # blocks of a layer, at most, that start within a block of weights
 
 
@@ -55,7 +57,40 @@ def map_network(networks: Sequence[Network], params: TileParams, *, search: bool
     check_nested(nets, params)
     for network in nets:
         check_sums(network, params)
-    return _Mapper(nets, params, search).run()
+    sizes = _fused_sizes(nets, params) if search else [0]
+    found = [_Mapper(_cut(nets, size, params), params, search) for size in sizes]
+    mapped = [mapper.run() for mapper in found]
+    return min(zip(found, mapped, strict=True), key=lambda pair: pair[0].score)[1]
+
+
+def _fusable(layer: Layer, p: TileParams) -> bool:
+    """Whether a layer is small enough to hold all its sums while the layer before it runs."""
+    neurons, height, width = layer.sum_shape
+    return not layer.fc and height * width * neurons <= p.accumulators * p.neurons // 2
+
+
+def _fused_sizes(nets: tuple[Network, ...], p: TileParams) -> list[int]:
+    """Blocks of channels to try between two fused layers; 0: none."""
+    if not any(_fusable(layer, p) for net in nets for layer in net.layers[1:]):
+        return [0]
+    return [0, *(size for size in FUSED_SIZES if size <= p.neurons and p.neurons % size == 0)]
+
+
+def _cut(nets: tuple[Network, ...], size: int, p: TileParams) -> tuple[Network, ...]:
+    """The networks with weight lines of fusable layers cut every ``size`` input channels, alike in all of them."""
+    if not size:
+        return nets
+    fusable = {i for i in range(1, len(nets[0].layers)) if any(_fusable(net.layers[i], p) for net in nets)}
+    return tuple(
+        replace(
+            net,
+            layers=tuple(
+                replace(layer, cuts=tuple(range(size, layer.in_shape[0], size))) if index in fusable else layer
+                for index, layer in enumerate(net.layers)
+            ),
+        )
+        for net in nets
+    )
 
 
 def check_nested(nets: tuple[Network, ...], p: TileParams) -> None:
@@ -169,6 +204,7 @@ class _Mapper:
         self.search = search
         self.p = params
         self.isa: Isa = isa(params)
+        self.score = 0.0  # of all increments: sum of the logarithms of their predicted cycles
 
     def run(self) -> Mapped:
         p = self.p
@@ -190,6 +226,7 @@ class _Mapper:
             best = self._improved(net, build)
             constants.back_to(own)
             constants.raw += best.constants
+            self.score += math.log(max(best.cycles, 1))
             plans.append(list(best.plans))
             sequences.append(list(best.ops))
             scratch_beats = max(scratch_beats, best.scratch_beats)
@@ -229,6 +266,7 @@ class _Mapper:
         """SB rows of biases at most: hidden layers' lines, then from a new row on the classifier's and cut blocks'."""
         n = self.p.neurons
         own = len(list(blocks(net.classes, self.p))) + CUTS * len(net.layers)
+        own += sum(-(-layer.in_shape[0] // layer.cuts[0]) for layer in net.layers if layer.cuts)
         return -(-len(self._bias_order(net)) // n) + -(-own // n)
 
     def _bias_lines(self, biases: list[np.ndarray]) -> np.ndarray:
@@ -291,7 +329,7 @@ class _Mapper:
             following = chosen[index + 1] if index + 1 < len(chosen) else None
             dense = following is not None and self._dense(plan, following)
             maps.append(DramMap.of(plan.layer.out_shape, Base.ABSOLUTE, at, self.p, dense))
-            if plan.stage is not None:
+            if plan.spilled:
                 at += maps[-1].beats
         return maps, at
 
@@ -300,11 +338,12 @@ class _Mapper:
         p = self.p
         _, height, width = plan.layer.out_shape
         cells = cells_of(width, p)
-        if plan.stage is None or width % p.cell_words or following.kind != Input.AREAS or following.view.vector:
+        if not plan.spilled or width % p.cell_words or following.kind != Input.AREAS or following.view.vector:
             return False
         whole = all(input_rows(following.layer, slab) == (0, height) for slab in following.slabs)
         beats = all(slab.out_y * cells % p.beat_cells == 0 for slab in plan.slabs)
         assert following.areas is not None
+        assert plan.stage is not None
         return whole and beats and following.areas.pitch == cells == plan.stage.pitch
 
     def _assemble(

@@ -1,8 +1,9 @@
 """Weights: blocks of neurons, pieces of weight lines, and how the lines are packed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,15 +98,29 @@ def split(layer: Layer, columns: int, rest_first: bool, p: TileParams) -> tuple[
 
 
 def pieces_of(view: View, step: int) -> list[Piece]:
-    """Pieces of at most ``step`` lines, as even as that allows."""
-    count = -(-view.lines // step)
-    cuts = [view.lines * k // count for k in range(count + 1)]
+    """Pieces of at most ``step`` lines, as even as that allows; none reaches over the end of a segment."""
     found = []
-    for line, end in zip(cuts, cuts[1:], strict=False):
-        lanes = min(view.elements - (end - 1) * view.taps, view.taps)
-        channel, channel_end = view.channel_range(line, end - line)
-        found.append(Piece(line, end - line, lanes, channel, channel_end - channel))
+    for (_, first), (_, end) in pairwise((*view.segments, (view.channels, view.lines))):
+        count = -(-(end - first) // step)
+        cuts = [first + (end - first) * k // count for k in range(count + 1)]
+        found += [_piece(view, *lines) for lines in pairwise(cuts)]
     return found
+
+
+def pieces_between(view: View, cuts: Sequence[int]) -> list[Piece]:
+    """A piece for the channels from each of ``cuts`` to the next one; a line wants to begin at each of them."""
+    size = view.kernel_h * view.kernel_w
+    lines = []
+    for cut in cuts:
+        channel, line = next(segment for segment in reversed(view.segments) if segment[0] <= cut)
+        lines.append(line - (-(cut - channel) * size // view.taps))
+    return [_piece(view, *ends) for ends in pairwise(lines)]
+
+
+def _piece(view: View, line: int, end: int) -> Piece:
+    first, last = view.span(end - 1)
+    channel, channel_end = view.channel_range(line, end - line)
+    return Piece(line, end - line, last - first, channel, channel_end - channel)
 
 
 def pack_weights(layer: Layer, p: TileParams) -> NDArray[np.int64]:
@@ -114,8 +129,9 @@ def pack_weights(layer: Layer, p: TileParams) -> NDArray[np.int64]:
     weight = layer.weight.numpy().reshape(layer.weight.shape[0], -1)
     out = len(weight)
     count = -(-out // p.neurons)
-    flat = np.zeros((count * p.neurons, view.lines * view.taps), dtype=np.int64)
-    flat[:out, : weight.shape[1]] = weight
     packed = np.zeros((count * p.neurons, view.lines, p.synapses), dtype=np.int64)
-    packed[:, :, : view.taps] = flat.reshape(count * p.neurons, view.lines, view.taps)
+    for line in range(view.lines):
+        first, end = view.span(line)
+        end = min(end, weight.shape[1])  # the last channel of a vector may be cut
+        packed[:out, line, : end - first] = weight[:, first:end]
     return packed.reshape(count, p.neurons, -1, p.synapses).transpose(0, 2, 1, 3)

@@ -1,7 +1,7 @@
 """Estimated cost of a layer's plan."""
 
 from golden.limits import BURST_NS
-from golden.mapping.layer_plan import Areas, Input, LayerPlan, tile_of, vector_rows
+from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order, vector_rows
 from golden.mapping.layout import DramMap
 from golden.mapping.pieces import Piece, steps_of
 from golden.mapping.slabs import Slab, input_rows
@@ -22,12 +22,13 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
 
     ring: rows of SB for weights. prices: of a cycle of computing and of one of DRAM time.
     """
-    layer, view, kind, slabs_first = plan.layer, plan.view, plan.kind, plan.slabs_first
+    layer, view, kind = plan.layer, plan.view, plan.kind
     blocks, pieces, slabs = plan.blocks, plan.pieces, plan.slabs
     ring_rows, areas, stage = plan.ring_rows, plan.areas, plan.stage
     n, out_h, _ = layer.out_shape
     channels, height, _ = layer.in_shape
-    chained = len(pieces) > 1
+    chained, most = plan.chained, plan.sums[1] - plan.sums[0] + 1
+    once = plan.order != Order.BLOCK_SLAB_PIECE  # a slab of all blocks
     compute = reads = loads = beats = 0.0
     row_beats = DramMap.of(layer.in_shape, Base.ABSOLUTE, 0, p).run_beats
     line_beats = [-(-block.neurons // p.lines_per_beat) for block in blocks]
@@ -35,7 +36,7 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
     if kind != Input.RESIDENT and layer.in_shape[0] <= FIRST_CHANNELS:  # nothing runs until the first rows are there
         first, end = input_rows(layer, slabs[0])
         compute += (end - first) * channels * row_beats * BURST_NS / p.clock_ns
-    if slabs_first:
+    if once:
         compute += len(slabs) * len(blocks)  # biases change with the block
     for block, per_line in zip(blocks, line_beats, strict=True):
         for slab in slabs:
@@ -43,16 +44,16 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
             words = block.neurons * block.groups
             emitted = words * (slab.out_end - slab.out_y) / max(slab.rows, 1)  # per step and row of sums
             drain = max(1.0, emitted / p.cell_words)
-            if chained and steps > p.accumulators // 2:
+            if chained and steps > most // 2:
                 compute += steps * (view.lines + drain)
             else:
                 compute += steps * max(view.lines, drain)
             compute += COMPUTE_CYCLES * len(pieces) * (2 if chained else 1)
-            reads += view.lines * -(-steps // tile_of(p, steps, chained))
+            reads += view.lines * -(-steps // plan.tile(steps))
             loads += len(pieces)
         beats += again * view.lines * per_line
     if kind == Input.RING:
-        passes = 1 if not ring_rows or slabs_first else len(blocks)
+        passes = 1 if not ring_rows or once else len(blocks)
         beats += passes * channels * height * row_beats
         loads += passes * height
         if ring_rows:
@@ -63,7 +64,7 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
                 late = (new - max(spare, 0)) * channels * row_beats * BURST_NS / p.clock_ns + 20
                 compute += late * len(slabs) * passes
     if kind == Input.AREAS and areas is not None:
-        passes = 1 if len(slabs) * len(pieces) <= areas.count or slabs_first else len(blocks)
+        passes = 1 if len(slabs) * len(pieces) <= areas.count or once else len(blocks)
         if _whole_planes(layer, view, slabs, areas, p):
             per_channel = DramMap.of(layer.in_shape, Base.ABSOLUTE, 0, p, True).run_beats
             moved = len(slabs) * sum(piece.channels for piece in pieces) * per_channel
@@ -74,7 +75,7 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
         beats += passes * moved
         if areas.count == 1:
             compute += moved * passes * BURST_NS / p.clock_ns
-    if stage is not None:
+    if plan.spilled and stage is not None:
         stored = n * out_h * DramMap.of(layer.out_shape, Base.ABSOLUTE, 0, p).run_beats
         beats += 2 * stored
         loads += len(slabs) * len(blocks)

@@ -22,7 +22,7 @@ class SynapseRows:
     def __post_init__(self) -> None:
         self._used = np.zeros(self.size, dtype=np.int64)  # number of the last compute that reads a row
 
-    def place(self, key: object, rows: int) -> tuple[int, bool]:
+    def place(self, key: object, rows: int, keep: bool) -> tuple[int, bool]:
         """(first row, whether the piece has to be loaded) for the next compute."""
         missing = key not in self.held
         if missing:
@@ -32,7 +32,8 @@ class SynapseRows:
                 del self.held[other]
             self.held[key] = (start, end)
         start, end = self.held[key]
-        self.kept.add(key)
+        if keep:
+            self.kept.add(key)
         self._used[start:end] = self.computes + 1
         return self.first + start, missing
 
@@ -42,5 +43,7 @@ class SynapseRows:
         for key in self.kept & self.held.keys():
             start, end = self.held[key]
             used[start:end] = np.iinfo(np.int64).max
-        windows = np.lib.stride_tricks.sliding_window_view(used, rows)
-        return int(windows.max(axis=1).argmin())
+        windows = np.lib.stride_tricks.sliding_window_view(used, rows).max(axis=1)
+        if windows.min() == np.iinfo(np.int64).max:  # no room beside the kept ones
+            windows = np.lib.stride_tricks.sliding_window_view(self._used, rows).max(axis=1)
+        return int(windows.argmin())

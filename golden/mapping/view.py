@@ -4,6 +4,7 @@ A convolution reads its map as it is. A fully connected layer reads a map with r
 other map as the one window that covers it.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ class View:
     """Windows of kernel_h x kernel_w over a map of channels x height x width; ``taps`` elements make a weight line.
 
     elements: of a window (the last channel of a vector may be cut). vector: the map is one row of words without gaps.
+    segments: (first channel, first line) of the parts of a window whose weights begin a line of their own, in order.
     """
 
     kernel_h: int
@@ -32,16 +34,30 @@ class View:
     elements: int
     taps: int
     vector: bool
+    segments: tuple[tuple[int, int], ...] = ((0, 0),)
 
     @property
     def lines(self) -> int:
-        return -(-self.elements // self.taps)
+        channel, line = self.segments[-1]
+        return line - (-(self.elements - channel * self.kernel_h * self.kernel_w) // self.taps)
+
+    def segment(self, line: int) -> int:
+        """Number of the segment that holds a line."""
+        return bisect_right(self.segments, line, key=lambda segment: segment[1]) - 1
+
+    def span(self, line: int) -> tuple[int, int]:
+        """Elements [first, end) of a line."""
+        number = self.segment(line)
+        channel, start = self.segments[number]
+        behind = self.segments[number + 1][0] if number + 1 < len(self.segments) else self.channels
+        size = self.kernel_h * self.kernel_w
+        first = channel * size + (line - start) * self.taps
+        return first, min(first + self.taps, behind * size, self.elements)
 
     def runs(self, line: int) -> tuple[int, int]:
         """First run of a line, and how many it has; a run is a (channel, ky)."""
-        first = line * self.taps
-        last = min(first + self.taps, self.elements) - 1
-        return first // self.kernel_w, last // self.kernel_w - first // self.kernel_w + 1
+        first, end = self.span(line)
+        return first // self.kernel_w, (end - 1) // self.kernel_w - first // self.kernel_w + 1
 
     def channel_range(self, line: int, lines: int) -> tuple[int, int]:
         """Channels [first, end) that lines line .. line+lines-1 read."""
@@ -95,7 +111,18 @@ def view_of(layer: Layer, p: TileParams) -> View:
         )
     stride, padding = (1, (0, 0)) if layer.fc else (layer.stride, layer.padding)
     elements = channels * kernel_h * kernel_w
-    return View(kernel_h, kernel_w, channels, height, width, stride, padding, elements, taps, False)
+    segments = _segments(layer.cuts, channels, kernel_h * kernel_w, taps)
+    return View(kernel_h, kernel_w, channels, height, width, stride, padding, elements, taps, False, segments)
+
+
+def _segments(cuts: tuple[int, ...], channels: int, size: int, taps: int) -> tuple[tuple[int, int], ...]:
+    """(first channel, first line) of segments that begin at the cuts; cuts at which a line begins anyway make none."""
+    found = [(0, 0)]
+    for cut in cuts:
+        channel, line = found[-1]
+        if cut < channels and (cut - channel) * size % taps:
+            found.append((cut, line - (-(cut - channel) * size // taps)))
+    return tuple(found)
 
 
 @lru_cache
@@ -156,8 +183,7 @@ def window_of(view: View, pitch: int, plane: int, line: int, columns: int, p: Ti
     """The Window of computes whose first line is ``line``, in a map with these pitches (cells)."""
     mask = (1 << isa(p).row_bits) - 1
     spacing = (plane if view.kernel_h == 1 else pitch) % p.banks
-    first = line * view.taps
-    run, kx = divmod(first, view.kernel_w)
+    run, kx = divmod(view.span(line)[0], view.kernel_w)
     channel, ky = divmod(run, view.kernel_h)
 
     def rows(c: int, y: int, r: int) -> int:

@@ -17,16 +17,17 @@ class Engine:
     push: a compute that was started.
     """
 
-    __slots__ = ("queue", "state", "walk", "tile_start", "tile_steps", "issues", "at", "used", "read_done", "moved",
-                 "hold", "gather", "weights", "complete", "push", "_accumulators")  # fmt: skip
+    __slots__ = ("queue", "state", "walk", "tile_start", "tile_steps", "issues", "at", "read_done", "moved",
+                 "hold", "gather", "weights", "complete", "push", "_used", "_complete")  # fmt: skip
 
     def __init__(self, accumulators: int) -> None:
-        self._accumulators = accumulators
+        self._used = bytearray(accumulators)
+        self._complete: deque[int] = deque()  # accumulators whose sums are complete, the one that drains first in front
         self.queue: deque[Walk | None] = deque()  # None: a window
         self.state = TAKE
         self.walk: Walk | None = None
         self.tile_start = self.tile_steps = self.issues = self.at = 0
-        self.used = self.read_done = 0
+        self.read_done = 0
         self.moved = self.weights = self.complete = False
         self.hold: int | None = None
         self.gather: tuple[Walk, int, int] | None = None
@@ -77,9 +78,10 @@ class Engine:
         assert walk is not None
         self.hold = walk.source
         allocate = walk.first and self.at < self.tile_steps
-        if allocate and self.used == self._accumulators:
-            return STALL_ACCUMULATOR
         line, place = divmod(self.at, self.tile_steps)
+        index = walk.accumulator(self.tile_start + place)
+        if allocate and self._used[index]:
+            return STALL_ACCUMULATOR
         step = self.tile_start + place
         if not place or walk.fresh[step % walk.row_steps]:
             if urgent and source == walk.source and urgent & walk.banks(step, line):
@@ -88,7 +90,10 @@ class Engine:
             self.gather = walk, step, line
         self.weights = not place
         self.complete = walk.finish and line == walk.lines - 1
-        self.used += allocate
+        if allocate:
+            self._used[index] = True
+        if self.complete:
+            self._complete.append(index)
         self.at += 1
         if self.at == self.issues:
             self.moved = True
@@ -120,7 +125,10 @@ class Engine:
             return 0
         count = (self.issues - self.tile_steps if walk.finish else self.issues - 1) - self.at
         if walk.first and self.at < self.tile_steps:
-            count = min(count, self.tile_steps - self.at, self._accumulators - self.used)
+            count = min(count, self.tile_steps - self.at)
+            first = self.tile_start + self.at
+            busy = (k for k in range(count) if self._used[walk.accumulator(first + k)])
+            count = next(busy, count)
         return max(0, count)
 
     def issue(self, count: int) -> None:
@@ -128,5 +136,10 @@ class Engine:
         walk = self.walk
         assert walk is not None
         if walk.first and self.at < self.tile_steps:
-            self.used += count
+            for k in range(count):
+                self._used[walk.accumulator(self.tile_start + self.at + k)] = True
         self.at += count
+
+    def drained(self) -> None:
+        """A complete sum has left its accumulator."""
+        self._used[self._complete.popleft()] = False

@@ -109,7 +109,8 @@ class Machine:
 
         if post.active or summed or post.walk is None and post.queue:
             post.tick(put)
-            engine.used -= post.drained
+            if post.drained:
+                engine.drained()
             self._moved = True
         if engine.push is not None:
             post.queue.append(engine.push)

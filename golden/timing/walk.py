@@ -50,6 +50,8 @@ class Walk:
         self.wait_dma, self.wait_read, self.wait_written = c.wait_dma, c.wait_read, c.wait_written
         self.source, self.load_bias, self.lines = int(c.source), bool(c.load_bias), c.lines
         self.first, self.finish, self.tile = bool(c.first), bool(c.finish), c.tile
+        self._sum_first, self._sum_offset = c.sum_first, c.sum_at - c.sum_first
+        self._sums = c.sum_last - c.sum_first + 1
         self.row_steps = -(-c.cols // c.groups)
         self.steps = c.rows * self.row_steps
         places = [c.sub + j * c.step_sub for j in range(self.row_steps)]
@@ -57,6 +59,10 @@ class Walk:
         self.fresh = [j == 0 or cell != self._cells[j - 1] for j, cell in enumerate(self._cells)]
         self._subs = [place % p.cell_words for place in places]
         self._columns: list[int | None] = [None] * self.row_steps
+
+    def accumulator(self, step: int) -> int:
+        """The accumulator of a step."""
+        return self._sum_first + (self._sum_offset + step) % self._sums
 
     def _inside(self, j: int) -> int:
         """Slots of the columns that hold a word of the map, for step j of a row."""

@@ -1,0 +1,285 @@
+"""The plans that a layer, or two layers fused, could take: every combination of places and cuts that fits."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order
+from golden.mapping.layout import MapLayout, extent
+from golden.mapping.pieces import Block, Piece, most_groups, pieces_between, pieces_of, split, steps_of
+from golden.mapping.plan_cost import cost_of
+from golden.mapping.plan_places import cells_in, places, stage_of
+from golden.mapping.slabs import Slab, slabs_of
+from golden.mapping.view import View, cells_of, columns_read, pitches, view_of
+from golden.network import Layer
+from hw.instructions import UNUSED, Buffer
+from hw.params import TileParams
+
+FUSED_AREAS = 3  # at most, between two fused layers
+
+
+@dataclass(frozen=True)
+class State:
+    """Before a layer: its input's layout (None: in DRAM) and columns, and the buffer that it is or may be in."""
+
+    resident: MapLayout | None
+    columns: int
+    source: Buffer
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """What becomes of a layer's results: their layout; or they are ``spilled``; or ``areas`` feed them to the next
+    layer, block by block. sums: first and last accumulator."""
+
+    sums: tuple[int, int]
+    output: MapLayout | None = None
+    spilled: bool = False
+    areas: Areas | None = None
+
+
+class Candidates:
+    """Plans for one set of tile parameters. ring: rows of SB for weights. prices: see golden.mapping.plan_cost."""
+
+    def __init__(self, params: TileParams, ring: int, prices: tuple[float, float]) -> None:
+        self.p, self.ring, self.prices = params, ring, prices
+        self.all_sums = (0, params.accumulators - 1)
+
+    def cheapest(self, layer: Layer, following: Layer | None, state: State) -> list[tuple[LayerPlan, State]]:
+        """The cheapest plan for every state that it can leave behind."""
+        found: dict[State, LayerPlan] = {}
+        for output, stage_wanted, after in self._outputs(layer, following, Buffer(1 - state.source)):
+            for plan in self.plans(layer, following, state, output, stage_wanted):
+                if after not in found or plan.cost < found[after].cost:
+                    found[after] = plan
+        return [(plan, after) for after, plan in found.items()]
+
+    def _outputs(
+        self, layer: Layer, following: Layer | None, target: Buffer
+    ) -> Iterator[tuple[MapLayout | None, bool, State]]:
+        """(layout of the whole output or None, whether it is spilled, the state behind it)."""
+        p = self.p
+        n, height, width = layer.out_shape
+        if following is None:
+            yield MapLayout(target, 0, 1, 1), False, State(None, 0, target)
+            return
+        view = view_of(following, p)
+        if view.vector:
+            cells = cells_of(width, p)
+            whole = cells_of(n, p) if height * width == 1 else n * height * cells
+            if whole <= cells_in(target, p):
+                yield (
+                    MapLayout(target, 0, cells, height * cells),
+                    False,
+                    State(MapLayout(target, 0, view.taps // p.cell_words, view.taps // p.cell_words), 0, target),
+                )
+        else:
+            for columns in self._columns(following, view):
+                pair = pitches(view, height, columns, n, False, p)
+                if pair and extent(n, height, width, *pair, p) <= cells_in(target, p):
+                    layout = MapLayout(target, 0, *pair)
+                    yield layout, False, State(layout, columns, target)
+        if height * width > 1:
+            for source in (target, Buffer(1 - target)):
+                yield None, True, State(None, 0, source)
+
+    def _columns(self, layer: Layer, view: View) -> list[int]:
+        """Sensible numbers of cells of a run to read at a time: every one that makes the layer quicker."""
+        p = self.p
+        if view.vector:
+            return [0]
+        least = columns_read(view, layer.sum_shape[2], 1, -view.padding[1], p)
+        found: list[int] = []
+        quickest = None
+        for columns in range(least, min(UNUSED, p.banks + 1)):
+            if pitches(view, layer.in_shape[1], columns, view.channels, False, p) is None:
+                continue
+            steps = self._steps(layer, split(layer, columns, False, p))
+            if quickest is None or steps < quickest:
+                found.append(columns)
+                quickest = steps
+        return found
+
+    def _steps(self, layer: Layer, blocks: tuple[Block, ...]) -> int:
+        _, height, width = layer.sum_shape
+        return sum(steps_of(width, height, block.groups) for block in blocks)
+
+    def plans(
+        self, layer: Layer, following: Layer | None, state: State, output: MapLayout | None, spilled: bool
+    ) -> Iterator[LayerPlan]:  # fmt: skip
+        """Plans that leave the output in a layout or, None, in DRAM."""
+        yield from self._towards(layer, following, state, _Goal(self.all_sums, output, spilled))
+
+    def _towards(self, layer: Layer, following: Layer | None, state: State, goal: _Goal) -> Iterator[LayerPlan]:
+        view = view_of(layer, self.p)
+        if state.resident is not None:
+            yield from self._with(layer, following, view, state, Input.RESIDENT, state.columns, goal)
+            return
+        for columns in self._columns(layer, view):
+            yield from self._with(layer, following, view, state, Input.RING, columns, goal)
+            yield from self._with(layer, following, view, state, Input.AREAS, columns, goal)
+
+    def _with(
+        self, layer: Layer, following: Layer | None, view: View, state: State, kind: Input, columns: int, goal: _Goal
+    ) -> Iterator[LayerPlan]:  # fmt: skip
+        p = self.p
+        blocks = split(layer, columns, not layer.fc, p)
+        if goal.areas is not None:
+            assert following is not None
+            blocks = self._blocks_of(layer, view, columns, following.cuts[0])
+        target = Buffer(1 - state.source)
+        for step in self._line_steps(view, kind, goal):
+            pieces = tuple(pieces_of(view, step))
+            if max(piece.lines for piece in pieces) > self.ring:
+                continue
+            for rows, cols in self._shapes(layer, blocks, len(pieces) > 1, kind, goal):
+                slabs = slabs_of(layer, rows, cols)
+                if cols < layer.sum_shape[2] and not self._within(view, blocks, slabs, columns):
+                    continue
+                stage = stage_of(layer, slabs, target, p) if goal.spilled else goal.areas
+                if goal.spilled and stage is None:
+                    continue
+                held = goal.output or MapLayout(target, 0, *((stage.pitch, stage.plane) if stage else (1, 1)))
+                found = (
+                    [(state.resident, 0, None)]
+                    if state.resident is not None
+                    else places(layer, state.source, kind, columns, pieces, slabs, p)
+                )
+                vector = self._vector(layer, following, stage)
+                for place, ring_rows, areas in found:
+                    for order in self._orders(layer, view, blocks, pieces, slabs, areas, goal):
+                        plan = LayerPlan(
+                            layer, view, state.source, target, kind, place, ring_rows, areas, columns, held, stage,
+                            vector, blocks, pieces, slabs, order, goal.sums, goal.areas is not None, 0.0,
+                        )  # fmt: skip
+                        yield replace(plan, cost=cost_of(plan, self.ring, self.prices, p))
+
+    def _vector(self, layer: Layer, following: Layer | None, stage: Areas | None) -> bool:
+        """Whether the results are one pixel that the next layer reads as a vector."""
+        single = layer.out_shape[1] * layer.out_shape[2] == 1 and stage is None
+        return single and (following is None or view_of(following, self.p).vector)
+
+    def _orders(
+        self, layer: Layer, view: View, blocks: tuple[Block, ...], pieces: tuple[Piece, ...], slabs: tuple[Slab, ...],
+        areas: Areas | None, goal: _Goal,
+    ) -> Iterator[Order]:  # fmt: skip
+        """Orders of the loops that work and could make a difference."""
+        yield Order.BLOCK_SLAB_PIECE
+        if goal.areas is not None or len(blocks) == 1:
+            return
+        # else an area would be loaded for every block all the same
+        if self._together(layer, view, blocks, slabs) and (areas is None or len(pieces) <= areas.count):
+            yield Order.SLAB_BLOCK_PIECE
+        held = sum(steps_of(slabs[0].cols, slabs[0].rows, block.groups) for block in blocks)
+        whole = layer.pool is None or len(slabs) == 1
+        if len(pieces) > 1 and areas is not None and whole and held <= goal.sums[1] - goal.sums[0] + 1:
+            yield Order.SLAB_PIECE_BLOCK
+
+    def _within(self, view: View, blocks: tuple[Block, ...], slabs: tuple[Slab, ...], columns: int) -> bool:
+        """Whether slabs that start within a row read no more than ``columns`` cells of a run either."""
+
+        def read(slab: Slab, groups: int) -> int:
+            return columns_read(view, -(-slab.cols // groups), groups, slab.x * view.stride - view.padding[1], self.p)
+
+        return all(read(slab, block.groups) <= columns for slab in slabs for block in blocks)
+
+    def _together(self, layer: Layer, view: View, blocks: tuple[Block, ...], slabs: tuple[Slab, ...]) -> bool:
+        """Whether a slab can be computed for every block before the next one.
+
+        All weights have to fit, no window may stay open, and the areas of a spilled output hold whole rows of a block.
+        """
+        pool = layer.pool
+        if slabs[0].cols < layer.sum_shape[2]:
+            return False
+        closed = pool is None or (pool.size == pool.stride and all(slab.y % pool.stride == 0 for slab in slabs))
+        return closed and len(slabs) > 1 and len(blocks) > 1 and len(blocks) * view.lines <= self.ring
+
+    def _line_steps(self, view: View, kind: Input, goal: _Goal) -> list[int]:
+        """Weight lines of a piece to try."""
+        if view.vector:
+            return sorted({max(1, min(view.lines, self.ring // parts)) for parts in (3, 6)})
+        if kind == Input.RING:
+            return [view.lines]
+        most = min(view.lines, self.ring)
+        if kind == Input.RESIDENT:
+            if goal.areas is not None and goal.areas.count == 1 and 1 < view.lines <= self.ring:
+                return [most, -(-most // 2)]  # the next layer reads the area before the last piece writes it
+            return [most] if view.lines <= self.ring else [max(1, self.ring // 3)]
+        return sorted({most, *(n for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26) if n < most)})
+
+    def _shapes(
+        self, layer: Layer, blocks: tuple[Block, ...], chained: bool, kind: Input, goal: _Goal
+    ) -> Iterator[tuple[int, int]]:
+        """Rows and columns of a slab. Pooling wants whole rows; a sum over several computes wants one tile."""
+        _, height, width = layer.sum_shape
+        most = goal.sums[1] - goal.sums[0] + 1
+        per_row = max(-(-width // block.groups) for block in blocks)
+        if kind == Input.RESIDENT and not chained and not goal.spilled:
+            yield from ((rows, width) for rows in sorted({height, -(-height // 2), -(-height // 4)}, reverse=True))
+            return
+        for rows in sorted({min(n, height) for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, height)}):
+            if not chained or rows * per_row <= most:
+                yield rows, width
+        if layer.pool is None and chained and per_row > most // 2 and kind != Input.RING:
+            yield 1, max(1, most // 2)
+
+    # -- two layers, of which the second takes the first one's results block by block ------------------------------
+
+    def fused(
+        self, layer: Layer, second: Layer, following: Layer | None, state: State
+    ) -> list[tuple[LayerPlan, LayerPlan, State]]:
+        """The cheapest pair for every state that it can leave behind. The blocks are those between second's cuts."""
+        cuts, channels = second.cuts, second.in_shape[0]
+        if not cuts or cuts != tuple(range(cuts[0], channels, cuts[0])) or self.p.neurons % cuts[0]:
+            return []
+        view, target = view_of(second, self.p), Buffer(1 - state.source)
+        if view.vector:
+            return []
+        found: dict[State, tuple[LayerPlan, LayerPlan]] = {}
+        pieces = tuple(pieces_between(view, (0, *cuts, channels)))
+        if len(pieces) == 1 or max(piece.lines for piece in pieces) > self.ring:
+            return []
+        for columns in self._columns(second, view):
+            blocks, slabs = split(second, columns, False, self.p), slabs_of(second, *second.sum_shape[1:])
+            held = sum(steps_of(slabs[0].cols, slabs[0].rows, block.groups) for block in blocks)
+            areas = self._fused_areas(second, view, columns, target)
+            if areas is None or held > self.p.accumulators - 2:
+                continue
+            first_held = self.p.accumulators - held
+            goal = _Goal((0, first_held - 1), areas=areas)
+            before = min(self._towards(layer, second, state, goal), key=lambda plan: plan.cost, default=None)
+            if before is None:
+                continue
+            for output, spilled, after in self._outputs(second, following, state.source):
+                if spilled:
+                    continue
+                assert output is not None
+                place = MapLayout(target, 0, areas.pitch, areas.plane)
+                plan = LayerPlan(
+                    second, view, target, state.source, Input.FUSED, place, 0, areas, columns, output, None,
+                    self._vector(second, following, None), blocks, pieces, slabs, Order.SLAB_PIECE_BLOCK,
+                    (first_held, self.all_sums[1]), False, 0.0,
+                )  # fmt: skip
+                plan = replace(plan, cost=cost_of(plan, self.ring, self.prices, self.p))
+                if after not in found or before.cost + plan.cost < sum(other.cost for other in found[after]):
+                    found[after] = before, plan
+        return [(*pair, after) for after, pair in found.items()]
+
+    def _fused_areas(self, layer: Layer, view: View, columns: int, source: Buffer) -> Areas | None:
+        """Areas for the channels between two cuts."""
+        channels, height, width = layer.in_shape
+        pair = pitches(view, height, columns, layer.cuts[0], False, self.p)
+        if pair is None:
+            return None
+        cells = extent(layer.cuts[0], height, width, *pair, self.p)
+        count = min(cells_in(source, self.p) // cells, FUSED_AREAS)
+        return Areas(count, cells, *pair) if count else None
+
+    def _blocks_of(self, layer: Layer, view: View, columns: int, size: int) -> tuple[Block, ...]:
+        """Blocks of ``size`` channels."""
+        channels, _, width = layer.sum_shape
+        found = []
+        for first in range(0, channels, size):
+            count = min(size, channels - first)
+            groups = most_groups(view, columns, count, width, self.p)
+            found.append(Block(first, count, groups, *divmod(first, self.p.neurons)))
+        return tuple(found)
