@@ -171,6 +171,8 @@ class Candidates:
             yield Order.SLAB_BLOCK_PIECE
         held = sum(steps_of(slabs[0].cols, slabs[0].rows, block.groups) for block in blocks)
         whole = layer.pool is None or len(slabs) == 1
+        if goal.spilled and slabs[0].cols < layer.sum_shape[2]:  # the parts of a row share an area, block after block
+            whole = False
         if len(pieces) > 1 and areas is not None and whole and held <= goal.sums[1] - goal.sums[0] + 1:
             yield Order.SLAB_PIECE_BLOCK
 
@@ -229,7 +231,7 @@ class Candidates:
     ) -> list[tuple[LayerPlan, LayerPlan, State]]:
         """The cheapest pair for every state that it can leave behind. The blocks are those between second's cuts."""
         cuts, channels = second.cuts, second.in_shape[0]
-        if not cuts or cuts != tuple(range(cuts[0], channels, cuts[0])) or self.p.neurons % cuts[0]:
+        if not cuts or cuts != tuple(range(cuts[0], channels, cuts[0])) or self.p.neurons % cuts[0] or layer.kept:
             return []
         view, target = view_of(second, self.p), Buffer(1 - state.source)
         if view.vector:
