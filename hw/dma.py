@@ -301,18 +301,18 @@ class DmaConsumer(Component):
         """The cells of a beat, and of the one before, as their banks become free."""
         p = self._isa.params
         done, left, late_left = Signal(p.beat_cells), Signal(p.beat_cells), Signal(p.beat_cells)
-        waited = Signal(range(PATIENCE + 1))
+        waited, waits, late_waits = Signal(range(PATIENCE + 1)), left.any(), late_left.any()
         m.d.comb += [
             self.load_cells.eq(Mux(loading, used_cells(p, self.load_mask) & ~done, 0)),
             left.eq(self.load_cells & ~self.load_written),
             late_left.eq(self.late_cells & ~self.late_written),
-            self.load_taken.eq(loading & ~(late_left.any() & (left.any() | final)) & ~(left.any() & final)),
+            self.load_taken.eq(loading & ~Mux(final, waits | late_waits, waits & late_waits)),
             self.urgent.eq(waited == PATIENCE),
         ]
         m.d.sync += self.late_cells.eq(late_left)
         with m.If(self.load_taken):
             m.d.sync += [done.eq(0), waited.eq(0)]
-            with m.If(left.any()):
+            with m.If(waits):
                 m.d.sync += [
                     self.late_at.eq(self.load_at),
                     self.late_mask.eq(self.load_mask),

@@ -283,9 +283,8 @@ class Tile(Component):
             return cells * p.cell_words + Mux(ports[b].store_granted, popcount(r.store_mask), 0)
 
         def writes(b: int) -> Value:
-            loaded = Mux(
-                c.load_taken & (c.load_target == b), popcount(c.load_mask), 0
-            )  # all at once, when it is done with
+            taken = c.load_taken & (c.load_target == b)  # a beat's words count once, when it is done with
+            loaded = Mux(taken, popcount(c.load_mask), 0)
             return loaded + Mux(ports[b].output_granted, popcount(post.mask), 0)
 
         amounts: dict[str, Value] = {

@@ -148,7 +148,7 @@ class Dma:
         if not self.answers:
             return False
         of.banks &= ~(banks & ~late)
-        if self.late and (of.banks or of.last) or of.banks and of.last:
+        if (of.banks or self.late) if of.last else (of.banks and self.late):
             self._waited = min(self._waited + 1, self._patience)
             return False
         self.late |= of.banks
