@@ -203,13 +203,16 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         return {f"{prefix}row": row_ & mask, f"{prefix}bank": bank}
 
     to_sub, to_cell = rng.randrange(size), rng.randrange(p.banks)
+    tile = rng.randint(steps if len(cuts) > 2 else 1, p.accumulators)
+    sum_first = rng.randint(0, p.accumulators - tile)
+    sum_last = rng.randint(sum_first + tile - 1, p.accumulators - 1)
     step_cells, step_sub = divmod(groups * stride, size)
     ring_y = y0 % ring if ring and y0 >= 0 else y0
     common = Compute(
         sub=x0 % size, x0=x0, y0=y0, stride=stride, in_w=width, in_h=height, step_cells=step_cells, step_sub=step_sub,
         ring_y=ring_y if ring else 0, ring_rows=ring, ring_back=ring * place.pitch // p.banks, columns=columns,
         cols=cols, rows=rows, neurons=neurons, groups=groups, relu=rng.randrange(2), to_sub=to_sub, to_cols=cols,
-        vector=int(vector), tile=rng.randint(steps if len(cuts) > 2 else 1, p.accumulators),
+        vector=int(vector), tile=tile, sum_at=rng.randint(sum_first, sum_last), sum_first=sum_first, sum_last=sum_last,
         **pair("step_y_", stride * place.pitch), **pair("to_", to_cell), **pair("to_y_", pitch_out),
         **pair("to_n_", rows * pitch_out),
     )  # fmt: skip

@@ -1,19 +1,15 @@
-"""Escalated runs that take over maps of the smaller increment: right words, no channel twice, nothing that is not there."""
+"""Escalated runs that take over maps of the smaller increment: right words, kept channels not computed again."""
 
 import random
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
-from golden.counts import count
-from golden.mapping import Mapped, map_network
+from golden.mapping import Mapped
 from golden.mapping.reuse import stable_layers
 from golden.network import Network
 from golden.verify import verify
 from hw.errors import BadInput
-from hw.instructions import Base, Decide, Store
-from hw.isa import isa
 from hw.params import TileParams, preset
 from tests.golden.kept import causal, map_kept
 from tests.golden.random_networks import images, random_case
