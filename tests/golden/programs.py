@@ -134,7 +134,8 @@ class Program:
 
 @dataclass(frozen=True)
 class Case:
-    """A random compute (perhaps in two pieces of weight lines) and its words in the order in which they leave."""
+    """A random compute and its words in the order in which they leave. It may come in two pieces of weight lines, go on
+    from sums that were taken apart into limbs before, and leave several times, rounded or as limbs."""
 
     program: Program
     computes: tuple[Compute, ...]
@@ -172,11 +173,16 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     elements = channels * kernel_h * kernel_w
     lines = -(-elements // taps)
     steps = rows * -(-cols // groups)
+    chained = steps <= p.accumulators and rng.random() < 0.6
     cuts = [0, lines]
-    if lines > 1 and steps <= p.accumulators and rng.random() < 0.5:
+    if lines > 1 and chained and rng.random() < 0.7:
         cuts.insert(1, rng.randrange(1, lines))
+    before = _restored(rng, p, (neurons, rows, cols), groups, channels * place.plane) if chained else None
     pitch_out, vector = -(-(size - 1 + cols) // size), rows * cols == 1 and rng.random() < 0.5
-    if lines >= p.sb_rows or neurons * rows * pitch_out + 1 > p.nbout_rows * p.banks:
+    leaves = rng.randint(1, 4) if chained else 1
+    area = neurons * rows * pitch_out
+    maps = channels * (high - low) + (len(before.limbs) * neurons * rows if before else 0)
+    if lines + 1 >= p.sb_rows or (leaves + 1) * area + p.banks > p.nbout_rows * p.banks or maps > 180:
         return None
 
     codes = numbers.integers(p.fmt.low, p.fmt.high + 1, (channels, height, width))
@@ -187,6 +193,10 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         for y in range(low, high):
             at = c * place.plane + (y % ring if ring else y) * place.pitch
             program.row(codes[c, y], Buffer.NBIN, at)
+    if before:
+        for at, limb in zip(before.cells, before.limbs, strict=True):
+            for n, y in np.ndindex(neurons, rows):
+                program.row(limb[n, y], Buffer.NBIN, at + before.place.cell(n) + y * before.place.pitch)
     line = np.zeros((1, 1, p.synapses), dtype=np.int64)
     line[0, 0, :neurons] = bias
     program.lines(line, 0, neurons, 1)
@@ -195,6 +205,9 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     table = np.zeros((lines, neurons, p.synapses), dtype=np.int64)
     table[..., :taps] = packed.reshape(neurons, lines, taps).transpose(1, 0, 2)
     program.lines(table, 1, elements - (lines - 1) * taps, groups)
+    ones = np.zeros((1, neurons, p.synapses), dtype=np.int64)
+    ones[0, range(neurons), range(neurons)] = 1
+    program.lines(ones, 1 + lines, neurons, groups)
 
     mask = (1 << isa(p).row_bits) - 1
 
@@ -205,29 +218,112 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     to_sub, to_cell = rng.randrange(size), rng.randrange(p.banks)
     step_cells, step_sub = divmod(groups * stride, size)
     ring_y = y0 % ring if ring and y0 >= 0 else y0
+    held = rng.randint(steps if chained else 1, p.accumulators)
+    sum_first = rng.randint(0, p.accumulators - held)
     common = Compute(
         sub=x0 % size, x0=x0, y0=y0, stride=stride, in_w=width, in_h=height, step_cells=step_cells, step_sub=step_sub,
         ring_y=ring_y if ring else 0, ring_rows=ring, ring_back=ring * place.pitch // p.banks, columns=columns,
         cols=cols, rows=rows, neurons=neurons, groups=groups, relu=rng.randrange(2), to_sub=to_sub, to_cols=cols,
-        vector=int(vector), tile=rng.randint(steps if len(cuts) > 2 else 1, p.accumulators),
-        **pair("step_y_", stride * place.pitch), **pair("to_", to_cell), **pair("to_y_", pitch_out),
-        **pair("to_n_", rows * pitch_out),
+        vector=int(vector), tile=rng.randint(steps if chained else 1, held), sum_first=sum_first,
+        sum_last=sum_first + held - 1, sum_at=sum_first + rng.randrange(held), wait_dma=len(program.code),
+        **pair("step_y_", stride * place.pitch), **pair("to_y_", pitch_out), **pair("to_n_", rows * pitch_out),
     )  # fmt: skip
-    computes = []
+    computes: list[Compute] = []
+    if before:
+        step_cells, step_sub = divmod(groups, size)
+        program.code.append(before.place.window(p, neurons, 0, 1, before.columns))
+        for k in rng.sample(range(len(before.limbs)), len(before.limbs)):
+            compute = replace(
+                common, sub=0, x0=0, y0=0, stride=1, in_w=cols, in_h=rows, step_cells=step_cells, step_sub=step_sub,
+                ring_y=0, ring_rows=0, ring_back=0, columns=before.columns, lines=1, last_lanes=neurons,
+                sb_row=1 + lines, first=int(not computes), zero=int(not computes), shift=k, finish=0, relu=0,
+                **pair("", before.cells[k]), **pair("step_y_", before.place.pitch),
+            )  # fmt: skip
+            computes.append(compute)
+            program.code.append(compute)
+    start: Ints = before.wide if before else (bias << p.fmt.frac)[:, None, None]
+    zero = not before and rng.random() < 0.2
+    if zero:
+        start = np.zeros_like(start)
+    words: list[int] = []
+    left = 0  # times that sums have left so far
+
+    def leave(compute: Compute, end: int, hold: bool) -> Compute:
+        """``compute`` with the place of what leaves after ``end`` lines; notes its words."""
+        nonlocal left
+        part = packed.copy()
+        part[:, end * taps :] = 0
+        kernels = part[:, :elements].reshape(weights.shape)
+        wide = start + _convolved(codes, kernels, stride, (pad_h, pad_w))[:, row : row + rows, col : col + cols]
+        found = replace(compute, finish=1, hold=int(hold), **pair("to_", to_cell + left * area))
+        if rng.random() < 0.6 and chained:
+            found = replace(found, limb=rng.randint(1, isa(p).limbs), limb_top=rng.randrange(2), relu=0)
+        results = left_as(found, wide, p)
+        words.extend(emitted(results, 0 if vector else to_sub, p))
+        left += 1
+        return found
+
     for first, end in zip(cuts, cuts[1:], strict=False):
         run = first * taps // kernel_w
         origin = place.cell(run) + (ring_y if ring else y0) * place.pitch + x0 // size
         last = end == lines
         compute = replace(
             common, lines=end - first, last_lanes=elements - (lines - 1) * taps if last else taps, sb_row=1 + first,
-            load_bias=int(first == 0), first=int(first == 0), finish=int(last), **pair("", origin),
+            load_bias=int(first == 0 and not zero), first=int(not computes), zero=int(zero and not computes), finish=0,
+            wait_written=len(computes) if computes and computes[-1].hold else 0, **pair("", origin),
         )  # fmt: skip
+        if last or rng.random() < 0.3:
+            compute = leave(compute, end, not last or leaves > 1)
         program.code += [place.window(p, taps, first, end - first, columns), compute]
         computes.append(compute)
-    results = _convolved(codes, weights, bias, stride, (pad_h, pad_w), p)[:, row : row + rows, col : col + cols]
-    if common.relu:
-        results = results.clip(0)
-    return Case(program, tuple(computes), emitted(results, 0 if vector else to_sub, p))
+    for k in range(1, leaves):
+        again = replace(common, lines=1, last_lanes=0, first=0)
+        computes.append(leave(again, lines, k < leaves - 1))
+        program.code.append(computes[-1])
+    return Case(program, tuple(computes), words)
+
+
+@dataclass(frozen=True)
+class _Restored:
+    """Sums [neurons, rows, cols] as limbs of the same shape, the lowest digits first; where their maps lie."""
+
+    wide: Ints
+    limbs: tuple[Ints, ...]
+    cells: tuple[int, ...]
+    place: Map
+    columns: int
+
+
+def _restored(
+    rng: random.Random, p: TileParams, shape: tuple[int, int, int], groups: int, first_cell: int
+) -> _Restored | None:  # fmt: skip
+    """Random sums as limbs behind ``first_cell``; now and then none, or none that fit."""
+    neurons, rows, cols = shape
+    bits = rng.randint(4, p.accumulator_width - 2)
+    count = min(-(-bits // (p.fmt.width - 1)) + rng.randrange(2), 1 + isa(p).shifts)
+    columns = -(-(p.cell_words - 1 + groups) // p.cell_words)
+    if rng.random() < 0.4 or columns >= UNUSED:
+        return None
+    place = _place(rng, p, Map(1, 1, -(-cols // p.cell_words), 0), neurons, columns, 0, rows)
+    if place is None or first_cell + count * neurons * place.plane > p.nbin_rows * p.banks:
+        return None
+    wide = np.array([rng.randrange(-(1 << bits), 1 << bits) for _ in range(neurons * rows * cols)]).reshape(shape)
+    limbs = tuple(_digit(wide, k + 1, k == count - 1, p) for k in range(count))
+    return _Restored(wide, limbs, tuple(first_cell + k * neurons * place.plane for k in range(count)), place, columns)
+
+
+def _digit(wide: Ints, number: int, top: bool, p: TileParams) -> Ints:
+    """A limb of sums; a topmost one that fits no word is cut to one."""
+    cut = np.array([p.fmt.limb(int(value), number, top) for value in wide.reshape(-1)]).reshape(wide.shape)
+    half = 1 << (p.fmt.width - 1)
+    return (cut + half) % (2 * half) - half if top else cut
+
+
+def left_as(c: Compute, wide: Ints, p: TileParams) -> Ints:
+    """What NFU-3 makes of sums."""
+    if c.limb:
+        return _digit(wide, c.limb, bool(c.limb_top), p)
+    return ((wide + p.fmt.half) >> p.fmt.frac).clip(0 if c.relu else p.fmt.low, p.fmt.high)
 
 
 def _place(
@@ -245,14 +341,12 @@ def _place(
     return rng.choice(found) if found else None
 
 
-def _convolved(
-    codes: Ints, weights: Ints, bias: Ints, stride: int, padding: tuple[int, int], p: TileParams
-) -> Ints:  # fmt: skip
-    """Words [neurons, out_h, out_w] before ReLU, window by window in whole numbers."""
+def _convolved(codes: Ints, weights: Ints, stride: int, padding: tuple[int, int]) -> Ints:
+    """Sums [neurons, out_h, out_w] without biases, window by window in whole numbers."""
     padded = np.pad(codes, ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
     windows = np.lib.stride_tricks.sliding_window_view(padded, weights.shape[2:], axis=(1, 2))[:, ::stride, ::stride]
-    wide: Any = np.einsum("cyxhw,nchw->nyx", windows, weights) + (bias << p.fmt.frac)[:, None, None]
-    return ((wide + p.fmt.half) >> p.fmt.frac).clip(p.fmt.low, p.fmt.high)
+    wide: Ints = np.einsum("cyxhw,nchw->nyx", windows, weights)
+    return wide
 
 
 def emitted(results: Ints, to_sub: int, p: TileParams) -> list[int]:
