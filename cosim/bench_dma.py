@@ -14,6 +14,7 @@ from golden.interpret import Dram, Interpreter
 from hw.dma import transfer_layout
 from hw.isa import Base, Buffer, End, Entry, Instruction, Isa, Load, Store
 from hw.params import bits_for
+from hw.signatures import LOADED
 
 TRANSFERS = 40
 DATA_BEATS = 400
@@ -96,6 +97,18 @@ class Machine:
         return [(w, start + w) for w in range(self.p.beat_words) if mask >> w & 1]
 
 
+def cells_written(port: BlockPort, stalls: float) -> dict[str, int]:
+    """Cells of each beat whose banks are free, by chance; none goes before an older cell of its bank."""
+    p, row_bits, waiting = port.params, port.isa.row_bits, set[int]()
+    found = dict.fromkeys(LOADED, 0)
+    for beat in LOADED:
+        first, cells = port.get(f"{beat}_at") >> row_bits, port.get(f"{beat}_cells")
+        banks = {k: (first + k) % p.banks for k in range(p.beat_cells) if cells >> k & 1}
+        found[beat] = sum(1 << k for k, bank in banks.items() if bank not in waiting and not port.chance(stalls))
+        waiting |= set(banks.values())
+    return found
+
+
 @cocotb.test()
 async def dma(dut: Any) -> None:
     port = BlockPort(dut, "dma")
@@ -112,7 +125,7 @@ async def dma(dut: Any) -> None:
     await port.reset()
     port.set(image=image, result=result)
     waiting, answers = deque(transfers), deque[int]()
-    store_words, in_flight, stalls, done = 0, 0, 0.3, 0
+    store_words, in_flight, stalls, done, aside = 0, 0, 0.3, 0, 0
     layout = transfer_layout(i)
     for _ in range(PATIENCE):
         head = 0
@@ -120,14 +133,14 @@ async def dma(dut: Any) -> None:
             fields = {f.name: int(getattr(waiting[0], f.name)) for f in i.fields[waiting[0].opcode]}
             head = pack(layout, {"store": int(isinstance(waiting[0], Store)), "fields": fields})
         answer = bool(answers) and not port.chance(stalls)
-        grants = {
-            name: not port.chance(stalls) for name in ("load_granted", "store_granted", "sb_granted", "req_ready")
-        }
+        grants = {name: not port.chance(stalls) for name in ("store_granted", "sb_granted", "req_ready")}
         port.set(
             head=head, head_valid=bool(waiting), store_words=store_words, rsp_valid=answer,
             rsp=answers.popleft() if answer else 0, **grants,
         )  # fmt: skip
         await port.settle()
+        written = cells_written(port, stalls)
+        port.set(**{f"{beat}_written": cells for beat, cells in written.items()})  # nothing read below follows from it
         if waiting and port.get("head_ready"):
             waiting.popleft()
         if answer:
@@ -138,10 +151,12 @@ async def dma(dut: Any) -> None:
             for w, place in machine.words_at(port.get("store_at"), i.row_bits, port.get("store_mask")):
                 words[w] = int(buffer[place])
             store_words = join(words, width)
-        if port.get("load_write") and grants["load_granted"]:
-            words = split(port.get("load_words"), width, p.beat_words)
-            for w, place in machine.words_at(port.get("load_at"), i.row_bits, port.get("load_mask")):
-                machine.buffers[port.get("load_target")][place] = words[w]
+        for beat, cells in written.items():
+            words = split(port.get(f"{beat}_words"), width, p.beat_words)
+            for w, place in machine.words_at(port.get(f"{beat}_at"), i.row_bits, port.get(f"{beat}_mask")):
+                if cells >> (w // p.cell_words) & 1:
+                    machine.buffers[port.get("load_target")][place] = words[w]
+            aside += beat == "late" and cells > 0
         if (neurons := port.get("sb_write")) and grants["sb_granted"]:
             lines = split(port.get("sb_lines"), width, p.synapses * p.lines_per_beat)
             pick_bits = bits_for(p.lines_per_beat)
@@ -162,6 +177,7 @@ async def dma(dut: Any) -> None:
         await port.step()
         if done == len(transfers):
             break
+    assert aside > 20 or p.beat_cells == 1
     assert done == len(transfers), f"{done} of {len(transfers)} transfers are done"
     assert bytes(machine.raw) == bytes(golden.dram.raw)
     assert bytes(machine.raw) != raw

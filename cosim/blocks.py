@@ -28,6 +28,7 @@ from hw.params import TileParams
 from hw.pool import PoolLane
 from hw.post import PostProcess
 from hw.shared import VerilogPlatform
+from hw.signatures import LOADED
 from hw.window import WindowLanes
 
 COUNTED_BITS = 12  # width of every event input of the counters
@@ -80,7 +81,8 @@ class DmaEngine(Component):
 
     REQUESTER = ("image", "result", "req_valid", "req_ready", "req_write", "req_address", "req_data", "req_mask",
                  "store_read", "store_source", "store_at", "store_mask", "store_granted", "store_words")  # fmt: skip
-    CONSUMER = ("load_write", "load_target", "load_at", "load_mask", "load_words", "load_granted",
+    CONSUMER = ("load_target", "load_taken", "urgent",
+                *(f"{beat}_{name}" for beat in LOADED for name in ("at", "mask", "words", "cells", "written")),
                 "sb_write", "sb_row", "sb_lanes", "sb_lines", "sb_pick", "sb_granted")  # fmt: skip
 
     def __init__(self, i: Isa) -> None:

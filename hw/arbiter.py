@@ -6,19 +6,21 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.buffers import NeuronBuffer
 from hw.isa import Isa
-from hw.signatures import beat_layout, cell_layout, dram_port, pair_layout, rotate
+from hw.signatures import LOADED, beat_layout, cell_layout, dram_port, pair_layout, rotate, used_cells
 
 
 class BufferPort(Component):
     """In front of one neuron buffer: requests that touch no bank in common are served in the same cycle.
 
-    Each requester has ``<name>`` : In(1) and ``<name>_granted`` : Out(1). It touches the banks of the cells in which
-    its mask has a bit, and is granted when nothing granted before it in this order touches one of them: an urgent load,
-    ``gather``, ``output``, ``load``, ``store``. A load is urgent in the cycle after it was refused.
+    ``gather``, ``output`` and ``store`` have ``<name>`` : In(1) and ``<name>_granted`` : Out(1). Each touches the banks
+    of the cells in which its mask has a bit, and is granted when nothing before it in this order takes one of them: an
+    urgent load, gather, output, load, store. A load takes each cell's bank for itself.
     Members besides:
     gather_banks : In(banks), gather_row_<b> : In, a row for each bank: the compute engine's read.
     output_at : In(pair), output_mask : In(cell_words), output_cell : In(cell): a result cell.
-    load_at, load_mask, load_words : In, a beat of words to cells load_at and on: the DMA engine writes.
+    load : In(1), loads are for this buffer; urgent : In(1), before all others. Of two beats, ``late`` before ``load``:
+    <beat>_at, <beat>_mask, <beat>_words : In, words to cells <beat>_at and on; <beat>_cells : In(beat_cells), cells
+    that are to be written; <beat>_written : Out(beat_cells), those of them that are written in this cycle.
     store_at, store_mask : In, likewise; store_words : Out(beat): it reads; cells outside the mask are no one's words.
     hold : In(1), the words that gathers have read are still needed: no store is granted.
     Timing: grants are combinational; store_words are those of the grant in the cycle before. Drives ``buffer``.
@@ -29,19 +31,23 @@ class BufferPort(Component):
         self._buffer = buffer
         p = isa.params
         pair = pair_layout(isa)
-        names = ("gather", "output", "load", "store")
+        names = ("gather", "output", "store")
         super().__init__(
             {
                 **{name: In(1) for name in names},
                 **{f"{name}_granted": Out(1) for name in names},
+                "load": In(1),
+                "urgent": In(1),
                 "gather_banks": In(p.banks),
                 **{f"gather_row_{b}": In(isa.row_bits) for b in range(p.banks)},
                 "output_at": In(pair),
                 "output_mask": In(p.cell_words),
                 "output_cell": In(cell_layout(p)),
-                "load_at": In(pair),
-                "load_mask": In(p.beat_words),
-                "load_words": In(beat_layout(p)),
+                **{f"{beat}_at": In(pair) for beat in LOADED},
+                **{f"{beat}_mask": In(p.beat_words) for beat in LOADED},
+                **{f"{beat}_words": In(beat_layout(p)) for beat in LOADED},
+                **{f"{beat}_cells": In(p.beat_cells) for beat in LOADED},
+                **{f"{beat}_written": Out(p.beat_cells) for beat in LOADED},
                 "store_at": In(pair),
                 "store_mask": In(p.beat_words),
                 "store_words": Out(beat_layout(p)),
@@ -52,44 +58,54 @@ class BufferPort(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p, buffer = self._isa.params, self._buffer
-        load_cell, load_banks = self._beat_banks(m, "load", self.load_at.bank, self.load_mask)
-        _, store_banks = self._beat_banks(m, "store", self.store_at.bank, self.store_mask)
+        late_cell, late_banks = self._beat_banks(m, "late", self.late_at.bank, self.late_cells)
+        load_cell, load_banks = self._beat_banks(m, "load", self.load_at.bank, self.load_cells)
+        store_cells = Signal(p.beat_cells)
+        m.d.comb += store_cells.eq(used_cells(p, self.store_mask))
+        _, store_banks = self._beat_banks(m, "store", self.store_at.bank, store_cells)
         output_banks = Signal(p.banks)
         with m.If(self.output_mask != 0):
             m.d.comb += output_banks.eq(1 << self.output_at.bank)
 
         # who is served, and the banks that each one takes
-        urgent = Signal()
-        m.d.sync += urgent.eq(self.load & ~self.load_granted)
-        first = load_banks & (self.load & urgent).replicate(p.banks)
+        wanted, first = Signal(p.banks), Signal(p.banks)
         gathered, put, loaded, stored = (Signal(p.banks, name=name) for name in ("gathered", "put", "loaded", "stored"))
         m.d.comb += [
+            wanted.eq(Mux(self.load, late_banks | load_banks, 0)),
+            first.eq(Mux(self.urgent, wanted, 0)),
             self.gather_granted.eq(self.gather & ~(self.gather_banks & first).any()),
             self.output_granted.eq(self.output & ~(output_banks & (first | gathered)).any()),
-            self.load_granted.eq(self.load & (urgent | ~(load_banks & (gathered | put)).any())),
             self.store_granted.eq(self.store & ~self.hold & ~(store_banks & (gathered | put | loaded)).any()),
             gathered.eq(Mux(self.gather_granted, self.gather_banks, 0)),
             put.eq(Mux(self.output_granted, output_banks, 0)),
-            loaded.eq(Mux(self.load_granted, load_banks, 0)),
+            loaded.eq(wanted & ~(gathered | put)),
             stored.eq(Mux(self.store_granted, store_banks, 0)),
             buffer.read.eq(gathered | stored),
         ]
+        for beat, mine in (("late", loaded & late_banks), ("load", loaded & ~late_banks)):
+            bank = getattr(self, f"{beat}_at").bank
+            cells = Cat(*rotate([mine[b] for b in range(p.banks)], bank, left=True)[: p.beat_cells])
+            m.d.comb += getattr(self, f"{beat}_written").eq(getattr(self, f"{beat}_cells") & cells)
 
         size = p.cell_words
-        cells = Array(self.load_words.as_value().word_select(i, size * p.fmt.width) for i in range(p.beat_cells))
-        masks = Array(self.load_mask.word_select(i, size) for i in range(p.beat_cells))
         for b in range(p.banks):
             row, write, cell = (getattr(buffer, f"{name}_{b}") for name in ("row", "write", "cell"))
             m.d.comb += [row.eq(getattr(self, f"gather_row_{b}")), cell.eq(self.output_cell)]
-            with m.If(loaded[b]):
-                m.d.comb += [
-                    row.eq(self.load_at.row + (b < self.load_at.bank)),
-                    write.eq(masks[load_cell[b]]),
-                    cell.eq(cells[load_cell[b]]),
-                ]
-            with m.Elif(put[b]):
+            for beat, mine, at in (
+                ("late", loaded[b] & late_banks[b], late_cell[b]),
+                ("load", loaded[b] & ~late_banks[b], load_cell[b]),
+            ):
+                start, mask = getattr(self, f"{beat}_at"), getattr(self, f"{beat}_mask")
+                words = getattr(self, f"{beat}_words").as_value()
+                with m.If(mine):
+                    m.d.comb += [
+                        row.eq(start.row + (b < start.bank)),
+                        write.eq(Array(mask.word_select(i, size) for i in range(p.beat_cells))[at]),
+                        cell.eq(Array(words.word_select(i, size * p.fmt.width) for i in range(p.beat_cells))[at]),
+                    ]
+            with m.If(put[b]):
                 m.d.comb += [row.eq(self.output_at.row), write.eq(self.output_mask)]
-            with m.Elif(stored[b]):
+            with m.If(stored[b]):
                 m.d.comb += row.eq(self.store_at.row + (b < self.store_at.bank))
 
         turned = Signal(self._isa.bank_bits)  # the first bank of the store whose words are out
@@ -99,11 +115,9 @@ class BufferPort(Component):
         m.d.comb += self.store_words.eq(Cat(*rotate(data, turned, left=True)[: p.beat_cells]))
         return m
 
-    def _beat_banks(self, m: Module, name: str, bank: Value, mask: Value) -> tuple[list[Value], Value]:
-        """The cell of the beat that each bank would serve, and the banks that a beat from ``bank`` on touches."""
+    def _beat_banks(self, m: Module, name: str, bank: Value, used: Value) -> tuple[list[Value], Value]:
+        """The cell of the beat that each bank would serve, and the banks of its ``used`` cells, from ``bank`` on."""
         p = self._isa.params
-        used = Signal(p.beat_cells, name=f"{name}_used")
-        m.d.comb += used.eq(Cat(mask.word_select(i, p.cell_words).any() for i in range(p.beat_cells)))
         cells, touched = [], []
         for b in range(p.banks):
             cell = Signal(range(p.banks), name=f"{name}_cell_{b}")

@@ -12,10 +12,22 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.isa import Base, Buffer, Isa, Opcode
 from hw.params import bits_for
-from hw.signatures import PairAdder, beat_layout, below, instruction_layout, line_layout, pair_layout
+from hw.signatures import (
+    LOADED,
+    PairAdder,
+    beat_layout,
+    below,
+    instruction_layout,
+    line_layout,
+    pair_layout,
+    used_cells,
+)
 
 TRANSFER_QUEUE = 4
 STORE_QUEUE = 3  # beats; what a beat a cycle takes
+# Cycles that a load's beat waits for banks that the compute engine leaves free, before it takes them. Fewer cost the
+# engine its reads, more let loads fall behind: 6 is best over the fractions of the networks on paper32 and paper16.
+PATIENCE = 6
 
 
 def transfer_layout(isa: Isa) -> data.StructLayout:
@@ -178,7 +190,10 @@ class DmaConsumer(Component):
 
     Members: push : In(1), transfer : In; ready : Out(1). stored : In(1), a store's beats are all in DRAM.
     beat_valid, beat : In, beat_taken : Out(1).
-    load_write, load_target, load_at, load_mask, load_words : Out, load_granted : In, a beat to a neuron buffer.
+    load_target : Out, of load_at, load_mask, load_words : Out, a beat of words to a neuron buffer; load_cells :
+    Out(beat_cells) of it that are still to be written, load_written : In(beat_cells) of those: they are. late_* :
+    likewise the beat before, put aside with its last cells so that the next one may begin. urgent : Out(1), they have
+    waited. load_taken : Out(1), the beat is all written or put aside; a transfer's last one only when nothing waits.
     sb_write : Out(neurons) that take one of sb_lines, Out(lines of the beat): neuron m takes sb_pick[m];
     sb_row, sb_lanes : Out, sb_granted : In.
     retired : Out(1), a transfer is complete.
@@ -197,12 +212,14 @@ class DmaConsumer(Component):
                 "beat_valid": In(1),
                 "beat": In(p.beat_bits),
                 "beat_taken": Out(1),
-                "load_write": Out(1),
                 "load_target": Out(1),
-                "load_at": Out(pair_layout(isa)),
-                "load_mask": Out(p.beat_words),
-                "load_words": Out(beat_layout(p)),
-                "load_granted": In(1),
+                "load_taken": Out(1),
+                "urgent": Out(1),
+                **{f"{beat}_at": Out(pair_layout(isa)) for beat in LOADED},
+                **{f"{beat}_mask": Out(p.beat_words) for beat in LOADED},
+                **{f"{beat}_words": Out(beat_layout(p)) for beat in LOADED},
+                **{f"{beat}_cells": Out(p.beat_cells) for beat in LOADED},
+                **{f"{beat}_written": In(p.beat_cells) for beat in LOADED},
                 "sb_write": Out(p.neurons),
                 "sb_row": Out(isa.sb_row_bits),
                 "sb_lanes": Out(p.synapses),
@@ -225,7 +242,7 @@ class DmaConsumer(Component):
         run, place = Signal(len(f.runs)), Signal(len(f.length) + 1)  # place: beats or weight lines of the run so far
         next_place, stored = Signal.like(place), Signal(range(TRANSFER_QUEUE + 2))
         at, run_at = Signal(pair_layout(isa)), Signal(pair_layout(isa))
-        to_sb, last_beat, last_run = Signal(), Signal(), Signal()
+        to_sb, last_beat, last_run, loading = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             queue.w_data.eq(self.transfer),
             queue.w_en.eq(self.push),
@@ -234,7 +251,7 @@ class DmaConsumer(Component):
             next_place.eq(place + Mux(to_sb, p.lines_per_beat, 1)),
             last_beat.eq(next_place >= f.length),
             last_run.eq(run == f.runs - 1),
-            self.load_write.eq(busy & ~t.store & ~to_sb & self.beat_valid),
+            loading.eq(busy & ~t.store & ~to_sb & self.beat_valid),
             self.load_target.eq(f.buffer[0]),
             self.load_at.eq(at),
             self.load_mask.eq(Mux(last_beat, below(f.last_words, p.beat_words), (1 << p.beat_words) - 1)),
@@ -258,10 +275,12 @@ class DmaConsumer(Component):
                 self.sb_write[n].eq(offer & taking[n] & (place <= line) & (line < next_place)),
             ]
 
+        self._load(m, loading, last_beat & last_run)
+
         next_beat = pairs.add(at, 0, p.beat_cells)
         next_run = pairs.add(run_at, f.step_row, f.step_bank)
         m.d.sync += stored.eq(stored + self.stored - (busy & t.store & self.retired))
-        m.d.comb += self.beat_taken.eq((self.load_write & self.load_granted) | (offer & self.sb_granted))
+        m.d.comb += self.beat_taken.eq(self.load_taken | (offer & self.sb_granted))
         with m.If(self.beat_taken):
             m.d.sync += [place.eq(next_place), at.eq(next_beat)]
             with m.If(last_beat):
@@ -277,6 +296,31 @@ class DmaConsumer(Component):
                 for pair in (at, run_at):
                     m.d.sync += [pair.row.eq(coming.row), pair.bank.eq(coming.bank)]
         return m
+
+    def _load(self, m: Module, loading: Value, final: Value) -> None:
+        """The cells of a beat, and of the one before, as their banks become free."""
+        p = self._isa.params
+        done, left, late_left = Signal(p.beat_cells), Signal(p.beat_cells), Signal(p.beat_cells)
+        waited, waits, late_waits = Signal(range(PATIENCE + 1)), left.any(), late_left.any()
+        m.d.comb += [
+            self.load_cells.eq(Mux(loading, used_cells(p, self.load_mask) & ~done, 0)),
+            left.eq(self.load_cells & ~self.load_written),
+            late_left.eq(self.late_cells & ~self.late_written),
+            self.load_taken.eq(loading & ~Mux(final, waits | late_waits, waits & late_waits)),
+            self.urgent.eq(waited == PATIENCE),
+        ]
+        m.d.sync += self.late_cells.eq(late_left)
+        with m.If(self.load_taken):
+            m.d.sync += [done.eq(0), waited.eq(0)]
+            with m.If(waits):
+                m.d.sync += [
+                    self.late_at.eq(self.load_at),
+                    self.late_mask.eq(self.load_mask),
+                    self.late_words.eq(self.load_words),
+                    self.late_cells.eq(left),
+                ]
+        with m.Elif(loading):
+            m.d.sync += [done.eq(done | self.load_written), waited.eq(Mux(self.urgent, waited, waited + 1))]
 
 
 class Dma(Component):

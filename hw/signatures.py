@@ -9,6 +9,8 @@ from amaranth.lib.wiring import In, Out, Signature
 from hw.isa import Isa, Opcode
 from hw.params import TileParams
 
+LOADED = ("late", "load")  # the two beats that loads may be writing to a neuron buffer, the older one first
+
 
 def line_layout(p: TileParams) -> data.ArrayLayout:
     """``synapses`` words: a weight line, or the operands of a neuron."""
@@ -114,6 +116,11 @@ def rotate(items: Sequence[Value], amount: Value, *, left: bool) -> list[Value]:
 def below(count: Value, n: int) -> Value:
     """Mask of ``n`` bits, bit i set when i < count."""
     return Cat(i < count for i in range(n))
+
+
+def used_cells(p: TileParams, mask: Value) -> Value:
+    """Cells of a beat in which a mask of its words has a bit."""
+    return Cat(mask.word_select(i, p.cell_words).any() for i in range(p.beat_cells))
 
 
 def popcount(bits: Value) -> Value:

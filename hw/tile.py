@@ -22,7 +22,7 @@ from hw.neuron import NEURON_TOGGLES
 from hw.nfu_array import NfuArray
 from hw.params import TileParams
 from hw.post import PostProcess
-from hw.signatures import dram_port, instruction_layout, popcount
+from hw.signatures import LOADED, dram_port, instruction_layout, popcount
 
 # Instructions that wait at the engines. They are dispatched in order: a transfer that waits for room in a buffer must
 # not keep computes behind it from their engine.
@@ -217,14 +217,17 @@ class Tile(Component):
         m.d.sync += source.eq(engine.source)
         for b, port in enumerate(ports):
             m.d.comb += [
-                port.load.eq(c.load_write & (c.load_target == b)),
+                port.load.eq(c.load_target == b),
+                port.urgent.eq(c.urgent),
                 port.store.eq(r.store_read & (r.store_source == b)),
                 port.output.eq(post.write & (post.target == b)),
                 port.gather.eq(engine.read & (engine.source == b)),
                 port.hold.eq(engine.hold & (engine.source == b)),
-                port.load_at.eq(c.load_at),
-                port.load_mask.eq(c.load_mask),
-                port.load_words.eq(c.load_words),
+                *(
+                    getattr(port, f"{beat}_{name}").eq(getattr(c, f"{beat}_{name}"))
+                    for beat in LOADED
+                    for name in ("at", "mask", "words", "cells")
+                ),
                 port.store_at.eq(r.store_at),
                 port.store_mask.eq(r.store_mask),
                 port.output_at.eq(post.at),
@@ -240,7 +243,8 @@ class Tile(Component):
             return Mux(select, getattr(ports[1], f"{name}_granted"), getattr(ports[0], f"{name}_granted"))
 
         m.d.comb += [
-            c.load_granted.eq(granted("load", c.load_target)),
+            c.load_written.eq(Mux(c.load_target, ports[1].load_written, ports[0].load_written)),
+            c.late_written.eq(Mux(c.load_target, ports[1].late_written, ports[0].late_written)),
             r.store_granted.eq(granted("store", r.store_source)),
             post.granted.eq(granted("output", post.target)),
             engine.port_free.eq(granted("gather", engine.source)),
@@ -282,7 +286,8 @@ class Tile(Component):
             return cells * p.cell_words + Mux(ports[b].store_granted, popcount(r.store_mask), 0)
 
         def writes(b: int) -> Value:
-            loaded = Mux(ports[b].load_granted, popcount(c.load_mask), 0)
+            taken = c.load_taken & (c.load_target == b)  # a beat's words count once, when it is done with
+            loaded = Mux(taken, popcount(c.load_mask), 0)
             return loaded + Mux(ports[b].output_granted, popcount(post.mask), 0)
 
         amounts: dict[str, Value] = {

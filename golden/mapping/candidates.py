@@ -171,6 +171,7 @@ class Candidates:
             yield Order.SLAB_BLOCK_PIECE
         held = sum(steps_of(slabs[0].cols, slabs[0].rows, block.groups) for block in blocks)
         whole = layer.pool is None or len(slabs) == 1
+        whole &= not goal.spilled or slabs[0].cols == layer.sum_shape[2]  # a block's columns share an area
         if len(pieces) > 1 and areas is not None and whole and held <= goal.sums[1] - goal.sums[0] + 1:
             yield Order.SLAB_PIECE_BLOCK
 

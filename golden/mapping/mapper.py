@@ -8,6 +8,7 @@ import numpy as np
 
 from golden.mapping.dram_image import pack_lines
 from golden.mapping.emission import Constants
+from golden.mapping.fusion import cut_networks, fused_sizes
 from golden.mapping.layer_plan import Input, LayerPlan
 from golden.mapping.layout import DramMap, run_beats
 from golden.mapping.mapped import Mapped
@@ -40,7 +41,6 @@ MOST_CLASSES = 1 << CLASS_BITS  # that score_base can number
 PRICES = ((1.0, 0.1), (1.0, 0.4), (1.0, 1.0), (0.3, 1.0))  # of computing and of DRAM time, tried in turn
 ALTERNATIVES = 10  # other plans of a layer that are tried
 SEARCHED_OPERATIONS = 10_000  # of all tries of a layer together, at most
-FUSED_SIZES = (4, 8, 16)  # channels of a block between two fused layers
 CUTS = 4  # blocks of a layer, at most, that start within a block of weights
 
 
@@ -57,40 +57,10 @@ def map_network(networks: Sequence[Network], params: TileParams, *, search: bool
     check_nested(nets, params)
     for network in nets:
         check_sums(network, params)
-    sizes = _fused_sizes(nets, params) if search else [0]
-    found = [_Mapper(_cut(nets, size, params), params, search) for size in sizes]
+    sizes = fused_sizes(nets, params) if search else [0]
+    found = [_Mapper(cut_networks(nets, size, params) if size else nets, params, search) for size in sizes]
     mapped = [mapper.run() for mapper in found]
     return min(zip(found, mapped, strict=True), key=lambda pair: pair[0].score)[1]
-
-
-def _fusable(layer: Layer, p: TileParams) -> bool:
-    """Whether a layer is small enough to hold all its sums while the layer before it runs."""
-    neurons, height, width = layer.sum_shape
-    return not layer.fc and height * width * neurons <= p.accumulators * p.neurons // 2
-
-
-def _fused_sizes(nets: tuple[Network, ...], p: TileParams) -> list[int]:
-    """Blocks of channels to try between two fused layers; 0: none."""
-    if not any(_fusable(layer, p) for net in nets for layer in net.layers[1:]):
-        return [0]
-    return [0, *(size for size in FUSED_SIZES if size <= p.neurons and p.neurons % size == 0)]
-
-
-def _cut(nets: tuple[Network, ...], size: int, p: TileParams) -> tuple[Network, ...]:
-    """The networks with weight lines of fusable layers cut every ``size`` input channels, alike in all of them."""
-    if not size:
-        return nets
-    fusable = {i for i in range(1, len(nets[0].layers)) if any(_fusable(net.layers[i], p) for net in nets)}
-    return tuple(
-        replace(
-            net,
-            layers=tuple(
-                replace(layer, cuts=tuple(range(size, layer.in_shape[0], size))) if index in fusable else layer
-                for index, layer in enumerate(net.layers)
-            ),
-        )
-        for net in nets
-    )
 
 
 def check_nested(nets: tuple[Network, ...], p: TileParams) -> None:

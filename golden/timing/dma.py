@@ -22,7 +22,8 @@ class Transfer:
 
 
 class Place:
-    """Where a requester or a consumer is in its transfer: banks of the beat that comes next, and its DRAM address."""
+    """Where a requester or a consumer is in its transfer: banks of the beat that comes next (a consumer: those that are
+    still to be written), and its DRAM address."""
 
     __slots__ = ("t", "run", "beat", "bank", "run_bank", "address", "run_address", "banks", "_masks", "_cells")
 
@@ -45,6 +46,13 @@ class Place:
     def _touch(self, t: Transfer) -> None:
         if not t.sb:
             self.banks = self._masks[t.last_cells if self.beat == t.beats - 1 else self._cells][self.bank]
+
+    @property
+    def last(self) -> bool:
+        """Whether the beat is its transfer's last one."""
+        t = self.t
+        assert t is not None
+        return self.beat == t.beats - 1 and self.run == t.runs - 1
 
     def step(self) -> bool:
         """On to the next beat; returns whether this was the last one."""
@@ -71,18 +79,21 @@ class Dma:
     """Registers of Dma. queue: transfers sent by control. done: transfers finished. answers: beats that have come.
 
     to: where the requester is, of: where the consumer is. beats: what a store has read and DRAM has not taken: address,
-    and whether it is the store's last one. reading: one whose words arrive.
+    and whether it is the store's last one. reading: one whose words arrive. late: banks of the beat before the
+    consumer's that are still to be written. urgent: the consumer's beat has waited for as long as it may.
     """
 
-    __slots__ = ("queue", "done", "answers", "to", "of", "beats", "reading", "_following", "_reserved", "_outstanding",
-                 "_stored", "_now_stored", "_depth", "_store_queue", "_accepted", "_asked")  # fmt: skip
+    __slots__ = ("queue", "done", "answers", "to", "of", "beats", "reading", "late", "_following", "_reserved",
+                 "_outstanding", "_stored", "_now_stored", "_depth", "_store_queue", "_patience", "_waited",
+                 "_accepted", "_asked")  # fmt: skip
 
-    def __init__(self, p: TileParams, under_way: int, store_queue: int) -> None:
+    def __init__(self, p: TileParams, under_way: int, store_queue: int, patience: int) -> None:
         self._depth, self._store_queue, self._outstanding = under_way, store_queue, p.dram_outstanding
+        self._patience = patience
         self.queue: deque[Transfer] = deque()
         self._following: deque[Transfer] = deque()  # sent on by the requester, not begun by the consumer
         self.to, self.of = Place(p), Place(p)
-        self.done = self.answers = self._reserved = self._stored = 0
+        self.done = self.answers = self._reserved = self._stored = self.late = self._waited = 0
         self.beats: deque[tuple[int, bool]] = deque()
         self.reading: tuple[int, bool] | None = None
         self._now_stored = self._asked = False
@@ -117,6 +128,32 @@ class Dma:
         """Whether a beat is to be read for a store in this cycle."""
         t = self.to.t
         return t is not None and t.store and len(self.beats) + (self.reading is not None) < self._store_queue
+
+    @property
+    def urgent(self) -> bool:
+        return self._waited == self._patience
+
+    def loads(self) -> tuple[int, int]:
+        """The neuron buffer that a load writes, -1 for none, and the banks that its cells wait for."""
+        t = self.of.t
+        if t is None or t.store or t.sb or not (self.answers or self.late):
+            return -1, 0
+        return t.buffer, self.late | (self.of.banks if self.answers else 0)
+
+    def write(self, banks: int) -> bool:
+        """Cells are written to ``banks``, of those that ``loads`` has told; returns whether the consumer's beat is
+        done with: all of it is written, or its last cells wait aside. A transfer's last beat waits for all cells."""
+        late, self.late = self.late, self.late & ~banks
+        of = self.of
+        if not self.answers:
+            return False
+        of.banks &= ~(banks & ~late)
+        if (of.banks or self.late) if of.last else (of.banks and self.late):
+            self._waited = min(self._waited + 1, self._patience)
+            return False
+        self.late |= of.banks
+        self._waited = 0
+        return True
 
     def edge(self, taken: bool, stored: bool, answer: bool) -> bool:
         """The end of a cycle: a beat of ``answers`` was taken by a buffer, one was read for a store, one has come from

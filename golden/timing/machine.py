@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from golden.timing.dma import Dma, Transfer
+from golden.timing.dma import Dma
 from golden.timing.engine import BUSY, IDLE, Engine
 from golden.timing.front import DONE, Front
 from golden.timing.memory import DramPort
@@ -16,7 +16,7 @@ SUM_CYCLES = 5  # from a line's issue to the cycle in which post-processing sees
 @dataclass(frozen=True)
 class Depths:
     """Queues of the tile: transfers and computes (hw.tile), transfers whose answers are under way and beats of stores
-    (hw.dma), computes in hw.post, instructions in hw.fetch."""
+    (hw.dma), computes in hw.post, instructions in hw.fetch. patience: cycles until a load is urgent (hw.dma)."""
 
     transfers: int = 16
     under_way: int = 4
@@ -24,6 +24,7 @@ class Depths:
     computes: int = 8
     post: int = 4
     fetch: int = 8
+    patience: int = 6
 
 
 class Machine:
@@ -32,12 +33,12 @@ class Machine:
     def __init__(self, p: TileParams, front: Front, memory: DramPort, depths: Depths) -> None:
         self.front, self.memory, self._depths = front, memory, depths
         self.engine, self.post = Engine(p.accumulators), Post(p)
-        self.dma = Dma(p, depths.under_way, depths.stores)
+        self.dma = Dma(p, depths.under_way, depths.stores, depths.patience)
         self._outstanding = p.dram_outstanding
         # the register in front of the DRAM port, and whose answers are to come: True for fetch
         self._port: tuple[bool, int] | None = None
         self._askers: deque[bool] = deque()
-        self._urgent = self._reading_weights = False
+        self._reading_weights = False
         self._sums: deque[int] = deque()  # cycles in which post-processing sees a sum more
         self._moved = False
 
@@ -98,11 +99,10 @@ class Machine:
         storing = dma.store()
         sent, asked, for_fetch = self._request(asks, address, answer)
 
-        of = dma.of
-        load = of.t if dma.answers and of.t is not None and not of.t.store else None
-        target, banks = (load.buffer, of.banks) if load is not None and not load.sb else (-1, 0)
-        kind = engine.tick(banks if self._urgent else 0, target, dma.done, post.written, post_ready)
-        put, taken, stored = self._grants(load, target, banks, storing)
+        target, banks = dma.loads()
+        first = banks if dma.urgent else 0
+        kind = engine.tick(first, target, dma.done, post.written, post_ready)
+        put, taken, stored = self._grants(target, banks, first, storing)
         if engine.complete:
             sums.append(cycle + SUM_CYCLES)
         self._reading_weights = engine.weights
@@ -140,37 +140,38 @@ class Machine:
                 askers.append(False)
         return sent, False, for_fetch
 
-    def _grants(self, load: Transfer | None, target: int, banks: int, storing: bool) -> tuple[bool, bool, bool]:
-        """Which of an output, a load and a store get their banks; ``target``: buffer that the load writes, -1 none."""
-        engine, to = self.engine, self.dma.to
+    def _grants(self, target: int, banks: int, first: int, storing: bool) -> tuple[bool, bool, bool]:
+        """Whether an output gets its bank, a load's beat is done with, and a store gets its banks.
+
+        target, banks: where a load's cells go; first: those of the banks that it takes before all others.
+        """
+        engine, dma, to = self.engine, self.dma, self.dma.to
         gather = engine.gather
         put = taken = stored = False
         put_banks, put_to = 0, -1
         if self.post.halves:
             half = self.post.halves[0]
             put_banks, put_to = 1 << half.bank, half.target
-            put = not (self._urgent and put_to == target and put_banks & banks)
+            put = not (put_to == target and put_banks & first)
             if put and gather is not None and gather[0].source == put_to:
                 put = not put_banks & gather[0].banks(gather[1], gather[2])
             if not put:
                 put_banks = 0
         if target >= 0:
-            taken = self._urgent
-            if not taken:
-                used = put_banks if put_to == target else 0
-                if gather is not None and gather[0].source == target:
-                    used |= gather[0].banks(gather[1], gather[2])
-                taken = not used & banks
-            self._urgent = not taken
+            if put_to == target:
+                banks &= ~put_banks
+            if gather is not None and gather[0].source == target:
+                banks &= ~gather[0].banks(gather[1], gather[2])
+            taken = dma.write(banks)
             self._moved = True
-        elif load is not None:
+        elif dma.answers and (t := dma.of.t) is not None and t.sb and not t.store:
             taken = not self._reading_weights
             self._moved = True
         if storing:
             source = to.t.buffer if to.t is not None else -1
             if engine.hold != source:
                 used = put_banks if put_to == source else 0
-                used |= banks if taken and target == source else 0
+                used |= banks if target == source else 0
                 if gather is not None and gather[0].source == source:
                     used |= gather[0].banks(gather[1], gather[2])
                 stored = not used & to.banks

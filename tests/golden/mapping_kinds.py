@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from unittest import mock
 
 from golden.mapping import Mapped, map_network
-from golden.mapping.layer_plan import Input, LayerPlan
+from golden.mapping.fusion import cut_networks, fused_sizes
+from golden.mapping.layer_plan import Input, LayerPlan, Order
 from golden.mapping.slabs import input_rows
 from golden.mapping.view import columns_read
 from golden.network import Network
@@ -17,15 +18,17 @@ KINDS = (
     # where the input comes from
     "resident map", "resident vector", "whole map streamed", "ring of rows", "ring that wraps in a compute",
     "ring over padding", "areas of rows", "areas of channels", "areas kept for all blocks", "areas in turn",
-    "vector streamed whole", "vector streamed in areas", "fully connected window",
+    "vector streamed whole", "vector streamed in areas", "fully connected window", "fused areas in turn",
+    "one fused area",
     # where the output goes
     "resident output", "vector output", "spilled by rows", "spilled by planes", "one stage", "stages in turn",
+    "output fed on",
     "output within a cell",
     # how weights are taken
     "chained pieces, streamed", "chained pieces, resident", "chained pieces, vector",
-    "piece within a row of the window", "weights loaded again", "cut load", "several tiles",
+    "piece within a row of the window", "cut window", "weights loaded again", "cut load", "several tiles",
     # blocks and slabs
-    "several blocks", "rest first", "cut block", "several slabs", "slabs first", "split columns",
+    "several blocks", "rest first", "cut block", "several slabs", "slabs first", "blocks last", "split columns",
     "groups", "most groups", "unfilled step", "more columns than least", "gated channels",
     # layers
     "padded", "strided", "one-row kernel", "one-column kernel", "no relu", "max pooling", "average pooling",
@@ -38,8 +41,9 @@ IMPOSSIBLE = {"small": {"output within a cell"}, "odd": {"cut block"}}
 
 def map_by_chance(networks: Sequence[Network], p: TileParams, rng: random.Random) -> Mapped:
     """A program of plans that are drawn from all possible ones: each has to be right, not only the cheapest."""
-    with mock.patch("golden.mapping.plan.cost_of", side_effect=lambda *_: rng.random()):
-        return map_network(networks, p, search=False)
+    cut = cut_networks(networks, rng.choice(fused_sizes(networks, p)), p)
+    with mock.patch("golden.mapping.candidates.cost_of", side_effect=lambda *_: rng.random()):
+        return map_network(cut, p, search=False)
 
 
 def kinds_of(mapped: Mapped, increment: int) -> Counter[str]:
@@ -68,6 +72,9 @@ def _input(plan: LayerPlan) -> Iterator[str]:
         yield "vector streamed whole" if vector else "ring of rows" if plan.ring_rows else "whole map streamed"
         if plan.ring_rows and plan.layer.padding[0]:
             yield "ring over padding"
+    elif plan.kind == Input.FUSED:
+        assert plan.areas is not None
+        yield "one fused area" if plan.areas.count == 1 else "fused areas in turn"
     elif vector:
         yield "vector streamed in areas"
     else:
@@ -85,6 +92,8 @@ def _input(plan: LayerPlan) -> Iterator[str]:
 def _output(plan: LayerPlan) -> Iterator[str]:
     if plan.stage is None:
         yield "vector output" if plan.vector else "resident output"
+    elif plan.feeds:
+        yield "output fed on"
     else:
         yield "one stage" if plan.stage.count == 1 else "stages in turn"
 
@@ -96,6 +105,8 @@ def _work(plan: LayerPlan, p: TileParams) -> Iterator[str]:
         yield f"chained pieces, {kind}"
         if any(piece.line * view.taps % view.kernel_w for piece in plan.pieces) and not view.vector:
             yield "piece within a row of the window"
+    if len(view.segments) > 1:
+        yield "cut window"
     if len(plan.blocks) > 1:
         yield "several blocks"
     if plan.blocks[0].first:
@@ -104,8 +115,10 @@ def _work(plan: LayerPlan, p: TileParams) -> Iterator[str]:
         yield "cut block"
     if len(plan.slabs) > 1:
         yield "several slabs"
-    if plan.slabs_first:
+    if plan.order == Order.SLAB_BLOCK_PIECE:
         yield "slabs first"
+    if plan.order == Order.SLAB_PIECE_BLOCK and plan.kind != Input.FUSED:
+        yield "blocks last"
     if any(slab.cols < width for slab in plan.slabs):
         yield "split columns"
     if any(block.groups > 1 for block in plan.blocks):
@@ -145,7 +158,7 @@ def _layer(plan: LayerPlan) -> Iterator[str]:
 
 def _instructions(mapped: Mapped, increment: int) -> Iterator[str]:
     p, plans, code = mapped.params, mapped.plans[increment], mapped.segments[increment]
-    rows = {plan.layer.out_shape[2] for plan in plans if plan.stage is not None}
+    rows = {plan.layer.out_shape[2] for plan in plans if plan.spilled}
     lines = {piece.lines for plan in plans for piece in plan.pieces} | {1}  # 1: of biases
     loaded = set()
     for item in code:

@@ -216,17 +216,18 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         return {f"{prefix}row": row_ & mask, f"{prefix}bank": bank}
 
     to_sub, to_cell = rng.randrange(size), rng.randrange(p.banks)
+    tile = rng.randint(steps if chained else 1, p.accumulators)
+    sum_first = rng.randint(0, p.accumulators - tile)
+    sum_last = rng.randint(sum_first + tile - 1, p.accumulators - 1)
     step_cells, step_sub = divmod(groups * stride, size)
     ring_y = y0 % ring if ring and y0 >= 0 else y0
-    held = rng.randint(steps if chained else 1, p.accumulators)
-    sum_first = rng.randint(0, p.accumulators - held)
     common = Compute(
         sub=x0 % size, x0=x0, y0=y0, stride=stride, in_w=width, in_h=height, step_cells=step_cells, step_sub=step_sub,
         ring_y=ring_y if ring else 0, ring_rows=ring, ring_back=ring * place.pitch // p.banks, columns=columns,
         cols=cols, rows=rows, neurons=neurons, groups=groups, relu=rng.randrange(2), to_sub=to_sub, to_cols=cols,
-        vector=int(vector), tile=rng.randint(steps if chained else 1, held), sum_first=sum_first,
-        sum_last=sum_first + held - 1, sum_at=sum_first + rng.randrange(held), wait_dma=len(program.code),
-        **pair("step_y_", stride * place.pitch), **pair("to_y_", pitch_out), **pair("to_n_", rows * pitch_out),
+        vector=int(vector), tile=tile, sum_at=rng.randint(sum_first, sum_last), sum_first=sum_first, sum_last=sum_last,
+        wait_dma=len(program.code), **pair("step_y_", stride * place.pitch), **pair("to_y_", pitch_out),
+        **pair("to_n_", rows * pitch_out),
     )  # fmt: skip
     computes: list[Compute] = []
     if before:

@@ -68,6 +68,20 @@ def flat_module(rng: random.Random) -> tuple[nn.Sequential, Shape]:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 2 * shape[2], rng.randint(1, 7))), shape
 
 
+def fused_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
+    """Two convolutions of which the second gives so few sums that it can run while the first one does."""
+    height, width = rng.randint(3, 9), rng.randint(3, 6)
+    shape = (rng.randint(1, 5), height + 2, width + 2)
+    channels, out = rng.randint(p.neurons + 1, 4 * p.neurons), rng.randint(1, p.neurons)
+    module = nn.Sequential(
+        nn.Conv2d(shape[0], channels, 3), nn.ReLU(),
+        nn.Conv2d(channels, out, (height, rng.randint(width - 1, width))), nn.ReLU(),
+        nn.Flatten(), nn.LazyLinear(rng.randint(1, 7)),
+    )  # fmt: skip
+    module(torch.zeros(1, *shape))
+    return module, shape
+
+
 def random_network(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
     """Mostly any layers; some with wide maps (rings), more weights than SB holds, rows without gaps."""
     family = rng.choice(("any", "any", "any", "wide", "wide", "deep", "flat"))

@@ -22,7 +22,7 @@ from golden.verify import verify
 from hw.errors import BadInput
 from hw.params import PRESETS, TileParams, preset
 from tests.golden.mapping_kinds import IMPOSSIBLE, KINDS, kinds_of, map_by_chance
-from tests.golden.random_networks import images, increments, networks, random_case, random_network
+from tests.golden.random_networks import fused_module, images, increments, networks, random_case, random_network
 
 MOST = 200  # networks that are mapped by chance
 RUNS = ((0, 0), (1, 0), (2, 0), (0, 2), (1, 1))  # first increment, escalations
@@ -107,7 +107,7 @@ def test_the_ways_a_layer_can_run_are_all_met(name: str, seed: int) -> None:
     kinds: Counter[str] = Counter()
     run = words = 0
     for number in range(MOST):
-        module, shape = random_network(rng, p)
+        module, shape = fused_module(rng, p) if number % 3 == 1 else random_network(rng, p)
         fractions = (0.4, 1.0) if number % 8 == 0 else (1.0,)
         nets = networks(increments(module, fractions, shape), shape, p)
         try:

@@ -29,7 +29,7 @@ class AnyOrder(Interpreter):
     def __init__(self, mapped: Mapped, dram: Dram, seed: int) -> None:
         super().__init__(mapped.params, dram, mapped.program_address)
         self.rng = random.Random(seed)
-        self.unfinished: list[tuple[Compute, list[Ints]]] = []
+        self.unfinished: list[tuple[Compute, list[Ints]]] = []  # read, but their words are not written
 
     def _segment(self, address: int, length: int, escalations: int) -> tuple[int, int] | None:
         code = self._fetch(address, length)
@@ -37,7 +37,6 @@ class AnyOrder(Interpreter):
         transfers = [item for item in code[:end] if isinstance(item, Load | Store)]
         others = [item for item in code[:end] if isinstance(item, Window | Compute)]
         self._clear()
-        self.chain: list[Ints] = []
         favour = self.rng.sample(["dma", "read", "written"], 3)
         done = {"dma": 0, "read": 0, "written": 0}
 
@@ -53,25 +52,22 @@ class AnyOrder(Interpreter):
             if engine == "dma":
                 self._transfer(transfers.pop(0))
             elif engine == "written":
-                compute, self.sums = self.unfinished.pop(0)
+                compute, sums = self.unfinished.pop(0)
                 if compute.finish:
-                    super()._finish(compute)
+                    super()._finish(compute, sums)
             else:
                 item = others.pop(0)
                 if isinstance(item, Window):
                     self.window = item
                     continue
-                self.sums = self.chain
                 self._compute(item)
-                self.chain = self.sums
                 if not item.finish:
                     self.unfinished.append((item, []))
             done[engine] += 1
         return None
 
-    def _finish(self, c: Compute) -> None:
-        self.unfinished.append((c, self.sums))
-        self.sums = []
+    def _finish(self, c: Compute, sums: list[Ints]) -> None:
+        self.unfinished.append((c, sums))
 
 
 @pytest.mark.parametrize("name", ["small", "odd", "paper32"])

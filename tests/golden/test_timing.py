@@ -106,9 +106,10 @@ def test_the_short_cut_over_quiet_cycles_changes_nothing(monkeypatch: pytest.Mon
     skip, skipped = Machine._skip, []
 
     def none(machine: Machine, cycle: int, kind: int) -> int:
-        before = machine.engine.at, machine.engine.used, machine._reading_weights
+        before = machine.engine.at, bytes(machine.engine._used), machine._reading_weights
         skipped.append(skip(machine, cycle, kind))
-        machine.engine.at, machine.engine.used, machine._reading_weights = before
+        machine.engine.at, used, machine._reading_weights = before
+        machine.engine._used[:] = used
         return 0
 
     monkeypatch.setattr(Machine, "_skip", none)

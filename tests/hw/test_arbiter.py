@@ -11,10 +11,11 @@ from hw.arbiter import BufferPort, DramArbiter
 from hw.buffers import NeuronBuffer
 from hw.isa import isa
 from hw.params import TileParams, preset
+from hw.signatures import LOADED
 from tests.hw.sim import SHAPES, lone, simulate, words
 
 MACHINES = [*(preset(name) for name in SHAPES), lone(cell_words=1, banks=2)]
-ORDER = ("gather", "output", "load", "store")
+ORDER = ("gather", "output", "store")
 ROWS = 8
 
 
@@ -32,7 +33,8 @@ def cells_of(p: TileParams, at: int, mask: int, count: int) -> list[int]:
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_requests_of_different_banks_are_served_together(p: TileParams) -> None:
-    """All four ask at random and repeat what was refused; grants follow from the banks, words from a dictionary."""
+    """All ask at random and repeat what was refused; grants follow from the banks, words from a dictionary. The beats
+    of loads are written cell by cell."""
     rng, size = random.Random(100), p.cell_words
     module, buffer, port = port_on_buffer(p)
     full = (1 << p.beat_words) - 1
@@ -52,16 +54,21 @@ def test_requests_of_different_banks_are_served_together(p: TileParams) -> None:
     async def bench(ctx: Any) -> None:
         store = dict.fromkeys(range(ROWS * p.row_words), 0)  # by word
         asking: dict[str, dict[str, Any]] = {}
-        seen = dict.fromkeys((*ORDER, "urgent", "together", "held"), 0)
-        refused = False  # the load, in the cycle before
+        seen = dict.fromkeys((*ORDER, *LOADED, "urgent", "together", "held"), 0)
+        parts = 0  # cycles in which a beat was written but for some cells
         out = [0] * p.row_words
         for _ in range(1500):
-            for name in ORDER:
+            for name in (*ORDER, *LOADED):
                 if name not in asking and rng.random() < 0.5:
                     asking[name] = request(name)
+            for name in ORDER:
                 ctx.set(getattr(port, name), name in asking)
-            hold = rng.random() < 0.3
+            hold, load, urgent = rng.random() < 0.3, rng.random() < 0.9, rng.random() < 0.3
             ctx.set(port.hold, hold)
+            ctx.set(port.load, load)
+            ctx.set(port.urgent, urgent)
+            for beat in LOADED:
+                ctx.set(getattr(port, f"{beat}_cells"), 0)
             for name, r in asking.items():
                 if name == "gather":
                     ctx.set(port.gather_banks, r["banks"])
@@ -71,37 +78,57 @@ def test_requests_of_different_banks_are_served_together(p: TileParams) -> None:
                 ctx.set(getattr(port, f"{name}_at"), {"row": r["at"] // p.banks, "bank": r["at"] % p.banks})
                 ctx.set(getattr(port, f"{name}_mask"), r["mask"])
                 if name != "store":
-                    ctx.set(port.output_cell if name == "output" else port.load_words, r["words"])
+                    ctx.set(port.output_cell if name == "output" else getattr(port, f"{name}_words"), r["words"])
+                if name in LOADED:
+                    ctx.set(getattr(port, f"{name}_cells"), sum(1 << cell - r["at"] for cell in r["cells"]))
             # the order, by banks
-            taken: set[int] = set()
+            wants: dict[int, tuple[str, int]] = {}  # by bank, the cell that a load would write
+            for beat in LOADED if load else ():
+                for cell in asking[beat]["cells"] if beat in asking else ():
+                    wants.setdefault(cell % p.banks, (beat, cell))
+            taken = set(wants) if urgent else set()
             wanted = []
-            urgent = refused and "load" in asking
-            for name in ("load", "gather", "output", "store") if urgent else ORDER:
+            for name in ORDER:
+                if name == "store":
+                    loads = {bank: cell for bank, cell in wants.items() if urgent or bank not in taken}
+                    taken |= set(loads)
                 if name not in asking or (name == "store" and hold):
                     continue
                 banks = {cell % p.banks for cell in asking[name]["cells"]}
                 if not banks & taken:
                     taken |= banks
                     wanted.append(name)
-            assert [name for name in ORDER if ctx.get(getattr(port, f"{name}_granted"))] == sorted(
-                wanted, key=ORDER.index
-            )
-            refused = "load" in asking and "load" not in wanted
-            seen["urgent"] += urgent
-            seen["together"] += len(wanted) > 1
+            assert [name for name in ORDER if ctx.get(getattr(port, f"{name}_granted"))] == wanted
+            for beat in LOADED:
+                cells = [cell - asking[beat]["at"] for of, cell in loads.values() if of == beat]
+                assert ctx.get(getattr(port, f"{beat}_written")) == sum(1 << cell for cell in cells)
+                if cells:
+                    parts += len(cells) < len(asking[beat]["cells"])
+            seen["urgent"] += urgent and bool(wants)
+            seen["together"] += len(wanted) + bool(loads) > 1
             seen["held"] += hold and "store" in asking
             await ctx.tick()
+            for beat, cell in loads.values():
+                r = asking[beat]
+                r["cells"].remove(cell)
+                for w in range((cell - r["at"]) * size, (cell - r["at"] + 1) * size):
+                    if r["mask"] >> w & 1:
+                        store[r["at"] * size + w] = r["words"][w]
+            for beat in LOADED:
+                if beat in asking and not asking[beat]["cells"]:
+                    asking.pop(beat)
+                    seen[beat] += 1
             for name in wanted:
                 r = asking.pop(name)
                 seen[name] += 1
-                if name in ("gather", "store"):
-                    for cell in r["cells"]:
-                        b = cell % p.banks
-                        out[b * size : (b + 1) * size] = [store[cell * size + s] for s in range(size)]
-                else:
+                if name == "output":
                     for w, word in enumerate(r["words"]):
                         if r["mask"] >> w & 1:
                             store[r["at"] * size + w] = word
+                    continue
+                for cell in r["cells"]:
+                    b = cell % p.banks
+                    out[b * size : (b + 1) * size] = [store[cell * size + s] for s in range(size)]
                 if name == "store":
                     got = list(ctx.get(port.store_words))
                     for w in range(p.beat_words):
@@ -109,28 +136,33 @@ def test_requests_of_different_banks_are_served_together(p: TileParams) -> None:
                             assert got[w] == store[r["at"] * size + w]
             assert list(ctx.get(buffer.data)) == out  # no other bank was read
         assert min(seen.values()) > 30, seen
+        assert parts > 30 or p.beat_cells == 1
 
     simulate(module, bench)
 
 
-def test_a_load_is_refused_once_at_most() -> None:
-    """Whatever asks for its banks, a load that stands is served at the latest in its second cycle."""
+def test_only_an_urgent_load_goes_before_a_gather() -> None:
     p = preset("odd")
     module, _, port = port_on_buffer(p)
 
     async def bench(ctx: Any) -> None:
         ctx.set(port.gather, 1)
-        ctx.set(port.gather_banks, (1 << p.banks) - 1)
         ctx.set(port.load, 1)
-        ctx.set(port.load_mask, 1)
+        for beat in LOADED:
+            ctx.set(getattr(port, f"{beat}_cells"), 1)
+            ctx.set(getattr(port, f"{beat}_mask"), 1)
+        ctx.set(port.load_at, {"row": 0, "bank": 1})
         for cycle in range(20):
-            assert ctx.get(port.load_granted) == cycle % 2
-            assert ctx.get(port.gather_granted) == 1 - cycle % 2
-            await ctx.tick()
-        ctx.set(port.gather_banks, 0)
-        for _ in range(2):  # a gather of no bank meets nobody
+            urgent = cycle % 3 == 2
+            ctx.set(port.urgent, urgent)
+            ctx.set(port.gather_banks, (1 << p.banks) - 1)
+            assert (ctx.get(port.late_written), ctx.get(port.load_written)) == (urgent, urgent)
+            assert ctx.get(port.gather_granted) != urgent
+            ctx.set(port.gather_banks, 2)  # the late beat's bank is free
+            assert (ctx.get(port.late_written), ctx.get(port.load_written)) == (1, urgent)
+            ctx.set(port.gather_banks, 0)  # a gather of no bank meets nobody
+            assert (ctx.get(port.late_written), ctx.get(port.load_written)) == (1, 1)
             assert ctx.get(port.gather_granted)
-            assert ctx.get(port.load_granted)
             await ctx.tick()
 
     simulate(module, bench)

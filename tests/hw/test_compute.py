@@ -36,6 +36,8 @@ def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Wo
         cols = min(cols, p.accumulators * groups)
     per_row = -(-cols // groups)
     tile = per_row if parts > 1 else rng.randint(1, p.accumulators)
+    sums = rng.randint(per_row * rows if parts > 1 else tile, p.accumulators)
+    sum_first = rng.randint(0, p.accumulators - sums)
     lines = rng.randint(1, kernel.lines - first_line)
     x0, y0 = rng.randint(-3, 2), rng.randint(-3, 4)
     if kernel.ring_rows:  # up to its end, so that rows wrap on the way
@@ -54,7 +56,8 @@ def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Wo
         ring_back=kernel.ring_back, columns=columns, cols=cols, rows=rows, lines=lines,
         last_lanes=kernel.left(first_line + lines - 1), neurons=rng.randint(1, p.neurons // groups), groups=groups,
         tile=tile, sb_row=rng.randrange(p.sb_rows), load_bias=rng.getrandbits(1), bias_row=rng.randrange(p.sb_rows),
-        bias_bank=rng.randrange(p.neurons), finish=int(parts == 1),
+        bias_bank=rng.randrange(p.neurons), finish=int(parts == 1), sum_at=rng.randint(sum_first, sum_first + sums - 1),
+        sum_first=sum_first, sum_last=sum_first + sums - 1,
     )  # fmt: skip
     chain = [Work(kernel, first_line, base, first)]
     for k in range(1, parts):
@@ -65,8 +68,8 @@ def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Wo
     return chain
 
 
-def issues(work: Work, base: int) -> tuple[list[dict[str, Any]], int]:
-    """What is issued, in order, and the first accumulator of the next tile."""
+def issues(work: Work) -> list[dict[str, Any]]:
+    """What is issued, in order."""
     kernel, c = work.kernel, work.compute
     i, p = kernel.i, kernel.i.params
     found: list[dict[str, Any]] = []
@@ -76,6 +79,7 @@ def issues(work: Work, base: int) -> tuple[list[dict[str, Any]], int]:
         for line in range(c.lines):
             left = c.last_lanes if line == c.lines - 1 else kernel.taps
             for k, (y, x) in enumerate(of_tile):
+                index = c.sum_first + (c.sum_at - c.sum_first + start + k) % (c.sum_last - c.sum_first + 1)
                 at = Row(work.base, c.x0 + x * c.stride, c.y0 + y * c.stride, c.in_w, c.in_h)
                 entered = (at.x // p.cell_words) != ((at.x - c.groups * c.stride) // p.cell_words)
                 pixels = min(c.groups, c.cols - x)
@@ -91,13 +95,11 @@ def issues(work: Work, base: int) -> tuple[list[dict[str, Any]], int]:
                     "reads": kernel.reads(number, left, at, c.columns) if k == 0 or x == 0 or entered else None,
                     "words": words, "sb_row": (c.sb_row + line) % (1 << i.sb_row_bits), "sb_lanes": (1 << left) - 1,
                     "mask": (1 << c.neurons * c.groups) - 1, "active": (1 << c.neurons * pixels) - 1,
-                    "neurons": c.neurons, "pixels": pixels, "index": (base + k) % p.accumulators,
+                    "neurons": c.neurons, "pixels": pixels, "index": index,
                     "first": c.first and line == 0, "complete": c.finish and line == c.lines - 1,
                     "wrapped": bool(c.ring_rows) and at.y >= c.ring_rows > c.y0,
                 })  # fmt: skip
-        if c.finish:
-            base = (base + len(of_tile)) % p.accumulators
-    return found, base
+    return found
 
 
 class Held:
@@ -161,11 +163,12 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
 
     async def bench(ctx: Any) -> None:
         todo: deque[Any] = deque(items)
-        base = dma_done = written = used = read_done = taken = 0
+        dma_done = written = read_done = taken = 0
+        used: set[int] = set()
         coming: deque[dict[str, Any]] = deque()  # issues of the compute that runs
         bias = False  # a bias line is next
         running: Compute | None = None
-        complete: deque[int] = deque()  # compute numbers of complete accumulators that are not drained
+        complete: deque[tuple[int, int]] = deque()  # computes and accumulators of complete sums that are not drained
         unwritten = {k: count if c.finish else 0 for k, (c, count) in enumerate(zip(computes, steps, strict=True))}
         held = Held(p)
         for cycle in range(16000):
@@ -186,6 +189,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
             ctx.set(dut.port_free, port_free)
             drained = bool(complete) and rng.random() < (0.8 if calm else 0.1)
             ctx.set(dut.drained, drained)
+            ctx.set(dut.drain_index, complete[0][1] if complete else rng.randrange(p.accumulators))
 
             ready = isinstance(head, Work) and dma_done >= head.compute.wait_dma and post_ready
             if isinstance(head, Work):
@@ -201,7 +205,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
                 assert ctx.get(dut.step).neurons == running.neurons
             elif running:
                 wanted = coming[0]
-                if wanted["first"] and used == p.accumulators:
+                if wanted["first"] and wanted["index"] in used:
                     kind = Cycle.STALL_ACCUMULATOR
                 elif wanted["reads"] is not None and not port_free:
                     kind = Cycle.STALL_PORT
@@ -244,27 +248,28 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
                 met["wrapped"] += wrapped and bool(wanted["words"])
                 met["groups"] += wanted["pixels"] > 1
                 met["nothing read"] += wanted["reads"] is None
-                used += bool(wanted["first"])
+                if wanted["first"]:
+                    used.add(wanted["index"])
                 if wanted["complete"]:
-                    complete.append(taken - 1)
+                    complete.append((taken - 1, wanted["index"]))
                 if not coming:
                     running, read_done = None, read_done + 1
             if take:
                 todo.popleft()
                 if not is_window:
                     running = head.compute
-                    found, base = issues(head, base)
-                    coming, bias, taken = deque(found), bool(running.load_bias), taken + 1
+                    coming, bias, taken = deque(issues(head)), bool(running.load_bias), taken + 1
             if drained:
-                unwritten[complete.popleft()] -= 1
-                used -= 1
+                number, index = complete.popleft()
+                unwritten[number] -= 1
+                used.remove(index)
             await ctx.tick()
             while written < read_done and unwritten[written] == 0:
                 written += 1
             assert ctx.get(dut.read_done) == read_done
             if not todo and not running and written == len(computes):
                 break
-        assert (taken, read_done, written, used) == (len(computes), len(computes), len(computes), 0)
+        assert (taken, read_done, written, used) == (len(computes), len(computes), len(computes), set())
         ctx.set(dut.clear, 1)
         await ctx.tick()
         assert ctx.get(dut.read_done) == 0
@@ -285,7 +290,9 @@ def test_the_engine_takes_the_cycles_it_claims() -> None:
     p = preset("odd")
     i, dut, rng = isa(p), ComputeEngine(isa(p)), random.Random(141)
     kernel = Kernel(rng, i)
-    c = Compute(cols=7, rows=2, lines=kernel.lines, last_lanes=1, tile=4, load_bias=1, in_w=9, in_h=9, groups=3)
+    c = Compute(
+        cols=7, rows=2, lines=kernel.lines, last_lanes=1, tile=4, sum_last=6, load_bias=1, in_w=9, in_h=9, groups=3
+    )
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.head_valid, 1)
@@ -295,11 +302,14 @@ def test_the_engine_takes_the_cycles_it_claims() -> None:
         ctx.set(dut.post_ready, 1)
         ctx.set(dut.port_free, 1)
         trace: list[Cycle] = []
-        due, taken = deque([0] * 3), 0
+        due, taken = deque([(0, 0)] * 3), 0
         while len(trace) < 1 + 2 * (2 + 6 * kernel.lines) + 2 * 6 * kernel.lines:
             trace.append(ctx.get(dut.cycle))
-            due.append(ctx.get(dut.issue) & ctx.get(dut.step).complete)
-            ctx.set(dut.drained, due.popleft())
+            step = ctx.get(dut.step)
+            due.append((ctx.get(dut.issue) & step.complete, step.index))
+            drained, index = due.popleft()
+            ctx.set(dut.drained, drained)
+            ctx.set(dut.drain_index, index)
             taken += ctx.get(dut.post_push)
             await ctx.tick()
             ctx.set(dut.head_is_window, 0)

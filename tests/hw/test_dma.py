@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from amaranth.hdl import Module
 
-from hw.dma import Dma, DmaConsumer, DmaRequester
+from hw.dma import PATIENCE, Dma, DmaConsumer, DmaRequester
 from hw.isa import Base, Buffer, Load, Store, isa, replace_waits
 from hw.params import TileParams, preset
+from hw.signatures import LOADED
 from tests.hw.dma_model import Machine, map_words, random_transfer, weight_lines
 from tests.hw.sim import SHAPES, lone, plain, simulate, words
 
@@ -27,8 +28,6 @@ def test_the_whole_engine_moves_what_the_transfers_say(p: TileParams) -> None:
         transfer = random_transfer(rng, i)
         transfers.append(replace_waits(transfer, wait_dma=k) if isinstance(transfer, Store) else transfer)
     wanted, machine = Machine(p, image, result), Machine(p, image, result)
-    for transfer in transfers:
-        wanted.carry_out(transfer)
     module = Module()
     module.submodules.dma = dut = Dma(i)
     r, c = dut.requester, dut.consumer
@@ -37,7 +36,7 @@ def test_the_whole_engine_moves_what_the_transfers_say(p: TileParams) -> None:
         ctx.set(r.image, image)
         ctx.set(r.result, result)
         flying: deque[int] = deque()
-        sent, most, cycle, offered = 0, 0, 0, None
+        sent, most, cycle, offered, carried, parts, aside = 0, 0, 0, None, 0, 0, 0
         while ctx.get(dut.dma_done) < len(transfers):
             slow = cycle // 200 % 3
             ready, grant = rng.random() < (0.9, 0.4, 0.9)[slow], rng.random() < (0.9, 0.4, 0.05)[slow]
@@ -47,7 +46,7 @@ def test_the_whole_engine_moves_what_the_transfers_say(p: TileParams) -> None:
                 fields = plain(i, transfers[sent])
                 ctx.set(dut.head, {"store": isinstance(transfers[sent], Store), "fields": fields})
             ctx.set(r.req_ready, ready)
-            for signal in (r.store_granted, c.load_granted, c.sb_granted):
+            for signal in (r.store_granted, c.sb_granted):
                 ctx.set(signal, 0)
             respond = bool(flying) and rng.random() < (0.9, 0.5, 0.9)[slow]
             ctx.set(dut.rsp_valid, respond)
@@ -59,11 +58,20 @@ def test_the_whole_engine_moves_what_the_transfers_say(p: TileParams) -> None:
                 if grant:
                     at = ctx.get(r.store_at)
                     stored = machine.read_words(ctx.get(r.store_source), at.row, at.bank, ctx.get(r.store_mask))
-            if ctx.get(c.load_write):
-                ctx.set(c.load_granted, grant)
-                if grant:
-                    at, words = ctx.get(c.load_at), list(ctx.get(c.load_words))
-                    machine.write_words(ctx.get(c.load_target), at.row, at.bank, ctx.get(c.load_mask), words)
+            waiting: set[int] = set()  # banks: a cell never goes before an older one of its bank
+            for beat in LOADED:
+                at, cells = ctx.get(getattr(c, f"{beat}_at")), ctx.get(getattr(c, f"{beat}_cells"))
+                banks = {k: (at.bank + k) % p.banks for k in range(p.beat_cells) if cells >> k & 1}
+                here = {k for k in banks if rng.random() < (0.9, 0.4, 0.05)[slow]}
+                written = [k for k, bank in banks.items() if k in here and bank not in waiting]
+                waiting |= set(banks.values())
+                ctx.set(getattr(c, f"{beat}_written"), sum(1 << k for k in written))
+                mask = sum(((1 << p.cell_words) - 1) << k * p.cell_words for k in written)
+                mask &= ctx.get(getattr(c, f"{beat}_mask"))
+                words = list(ctx.get(getattr(c, f"{beat}_words")))
+                machine.write_words(ctx.get(c.load_target), at.row, at.bank, mask, words)
+                parts += 0 < len(written) < len(banks)
+                aside += beat == "late" and cells > 0
             if enables := ctx.get(c.sb_write):
                 ctx.set(c.sb_granted, grant)
                 if grant:
@@ -82,11 +90,17 @@ def test_the_whole_engine_moves_what_the_transfers_say(p: TileParams) -> None:
             await ctx.tick()
             if stored is not None:
                 ctx.set(r.store_words, stored)
+            if ctx.get(dut.dma_done) > carried:  # in order, and no sooner than all of it is there
+                wanted.carry_out(transfers[carried])
+                carried += 1
+                assert machine.buffers == wanted.buffers
+                assert machine.sb == wanted.sb
+        assert (parts > 20 and aside > 20) or p.beat_cells == 1
         assert sent == len(transfers)
         assert 1 < most <= p.dram_outstanding
         for _ in range(20):
             assert not ctx.get(r.req_valid)
-            assert not ctx.get(c.load_write)
+            assert not ctx.get(c.load_cells) | ctx.get(c.late_cells)
             assert not ctx.get(c.sb_write)
             await ctx.tick()
         assert ctx.get(dut.dma_done) == len(transfers)
@@ -95,8 +109,6 @@ def test_the_whole_engine_moves_what_the_transfers_say(p: TileParams) -> None:
         assert ctx.get(dut.dma_done) == 0
 
     simulate(module, bench, limit=60_000)
-    assert machine.buffers == wanted.buffers
-    assert machine.sb == wanted.sb
     assert machine.dram == wanted.dram
     assert sum(len(words) for words in wanted.buffers) > 20
     assert len(wanted.sb) > 20
@@ -106,12 +118,12 @@ def test_the_whole_engine_moves_what_the_transfers_say(p: TileParams) -> None:
 @pytest.mark.parametrize("wait", ["wait_dma", "wait_read", "wait_written"])
 def test_a_head_waits_for_its_counts(wait: str) -> None:
     """A transfer starts in the very cycle in which its count is reached, and not before."""
-    i = isa(preset("small"))
-    dut = Dma(i)
+    p = preset("small")
+    i, dut = isa(p), Dma(isa(p))
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.rsp_valid, 0)
-        ctx.set(dut.consumer.load_granted, 1)
+        ctx.set(dut.consumer.load_written, (1 << p.beat_cells) - 1)
         if wait == "wait_dma":  # the first transfer's beat comes late
             ctx.set(dut.head, {"store": 0, "fields": plain(i, Load())})
             ctx.set(dut.head_valid, 1)
@@ -221,7 +233,7 @@ def test_consumer_keeps_up_without_stalls(p: TileParams) -> None:
     per = p.lines_per_beat
 
     async def bench(ctx: Any) -> None:
-        ctx.set(dut.load_granted, 1)
+        ctx.set(dut.load_written, (1 << p.beat_cells) - 1)
         ctx.set(dut.sb_granted, 1)
         for buffer, length in ((Buffer.NBIN, 6), (Buffer.NBOUT, 5), (Buffer.SB, p.neurons)):
             load = Load(buffer=buffer, length=length, last_words=p.synapses, row=2, run_beats=9)
@@ -241,11 +253,67 @@ def test_consumer_keeps_up_without_stalls(p: TileParams) -> None:
                     assert ctx.get(dut.sb_write) == ((1 << p.neurons) - 1) & (((1 << per) - 1) << k * per)
                     assert [list(line) for line in ctx.get(dut.sb_lines)] == weight_lines(p, beat)
                 else:
-                    assert ctx.get(dut.load_write)
+                    assert ctx.get(dut.load_taken)
                     assert ctx.get(dut.load_target) == buffer
                     assert list(ctx.get(dut.load_words)) == map_words(p, beat)
                 assert ctx.get(dut.retired) == (k == len(beats) - 1)
                 await ctx.tick()
             ctx.set(dut.beat_valid, 0)
+
+    simulate(dut, bench)
+
+
+def test_a_beat_that_waits_stands_aside_and_becomes_urgent() -> None:
+    """The next beat begins while one is late, a third does not; a transfer ends with its last cell."""
+    p = preset("paper32")
+    i, dut = isa(p), DmaConsumer(isa(p))
+    full = (1 << p.beat_cells) - 1
+    assert p.beat_cells >= 3
+
+    async def bench(ctx: Any) -> None:
+        async def cycle(late: int, load: int) -> tuple[int, int, int, int]:
+            """Cells of both that are written; (late_cells, load_cells, beat_taken, urgent) of the cycle."""
+            ctx.set(dut.late_written, late)
+            ctx.set(dut.load_written, load)
+            seen = ctx.get(dut.late_cells), ctx.get(dut.load_cells), ctx.get(dut.beat_taken), ctx.get(dut.urgent)
+            assert ctx.get(dut.load_taken) == seen[2]
+            ended = ctx.get(dut.retired)
+            await ctx.tick()
+            retired.append(ended)
+            return seen
+
+        retired: list[int] = []
+        load = Load(buffer=Buffer.NBOUT, length=3, last_words=p.cell_words + 1, row=2, bank=p.banks - 1)
+        ctx.set(dut.transfer, {"store": 0, "fields": plain(i, load)})
+        ctx.set(dut.push, 1)
+        await ctx.tick()
+        ctx.set(dut.push, 0)
+        await ctx.tick()
+        await ctx.tick()
+        assert await cycle(0, 0) == (0, 0, 0, 0)  # no answer yet: nobody waits
+        ctx.set(dut.beat_valid, 1)
+        beats = [sum((k + 1) << 8 * p.word_bytes * w for w in range(p.beat_words)) for k in range(3)]
+        ctx.set(dut.beat, beats[0])
+        assert await cycle(0, full ^ 1) == (0, full, 1, 0)  # its first cell is put aside
+        ctx.set(dut.beat, beats[1])
+        assert list(ctx.get(dut.late_words)) == map_words(p, beats[0])
+        assert (ctx.get(dut.late_at).row, ctx.get(dut.late_at).bank) == (2, p.banks - 1)
+        assert (ctx.get(dut.load_at).row, ctx.get(dut.load_at).bank) == (3, p.beat_cells - 1)
+        assert await cycle(0, 2) == (1, full, 0, 0)
+        for waited in range(1, PATIENCE):
+            assert await cycle(0, 0) == (1, full ^ 2, 0, 0), waited
+        assert await cycle(0, 0) == (1, full ^ 2, 0, 1)
+        assert await cycle(0, 4) == (1, full ^ 2, 0, 1)  # it stays until the beat goes
+        assert await cycle(1, 1) == (1, full ^ 6, 1, 1)
+        ctx.set(dut.beat, beats[2])
+        assert await cycle(0, 3) == (full ^ 7, 3, 0, 0)  # the last beat is written but waits for the one before
+        ctx.set(dut.load_written, 0)
+        for waited in range(1, PATIENCE):
+            assert await cycle(0, 0) == (full ^ 7, 0, 0, 0), waited
+        assert not any(retired)
+        assert await cycle(full ^ 7, 0) == (full ^ 7, 0, 1, 1)
+        assert retired.pop() == 1
+        assert not any(retired)
+        assert await cycle(0, 0) == (0, 0, 0, 0)
 
     simulate(dut, bench)

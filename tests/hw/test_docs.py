@@ -7,6 +7,7 @@ from pathlib import Path
 from amaranth.lib.wiring import Component
 
 from hw.control import Control
+from hw.dma import PATIENCE
 from hw.events import CYCLE_KINDS
 from hw.fetch import FETCH_AHEAD
 from hw.instructions import Opcode
@@ -90,6 +91,7 @@ def test_the_numbers_are_the_sources() -> None:
     assert f"{NfuArray.latency} cycles after its issue" in tile
     assert f"{MarginController.latency} cycles" in tile
     assert f"{FETCH_AHEAD} instructions ahead" in tile
+    assert f"waited for {PATIENCE} cycles" in tile
     assert f"{TRANSFER_QUEUE} transfers" in program
     assert f"{COMPUTE_QUEUE} windows and computes" in program
     p = preset("paper32")

@@ -173,6 +173,9 @@ def test_the_narrowest_fields_hold_the_machine() -> None:
             (Opcode.COMPUTE, "neurons"): p.neurons,
             (Opcode.COMPUTE, "last_lanes"): p.synapses,
             (Opcode.COMPUTE, "tile"): p.accumulators,
+            (Opcode.COMPUTE, "sum_at"): p.accumulators - 1,
+            (Opcode.COMPUTE, "sum_first"): p.accumulators - 1,
+            (Opcode.COMPUTE, "sum_last"): p.accumulators - 1,
             (Opcode.DECIDE, "increment"): MAX_INCREMENTS - 1,
         }
         for key, value in least.items():
