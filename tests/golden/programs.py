@@ -1,4 +1,4 @@
-"""Hand-made programs: a Window from a map's pitches, and random computes with their results by plain convolution.
+"""Hand-made programs: random computes with their results by plain convolution.
 
 Nothing here comes from the mapper: it is what the interpreter, the counts and the verifier are held to without it.
 """
@@ -12,71 +12,14 @@ from numpy.typing import NDArray
 
 from golden.interpret import Dram, Interpreter, Outcome
 from golden.mapping.dram_image import pack_lines, pack_rows
-from hw.instructions import UNUSED, Buffer, Compute, End, Entry, Instruction, Load, Window
+from hw.instructions import UNUSED, Buffer, Compute, End, Entry, Instruction, Load
 from hw.isa import isa
 from hw.params import TileParams
+from tests.golden.kept_sums import left_as, restored
+from tests.golden.maps import Map, random_place
 
 Ints = NDArray[np.int64]
 DATA = 1 << 10  # beat from which on a program's data lie
-
-
-@dataclass(frozen=True)
-class Map:
-    """Where a map with windows of kernel_h x kernel_w lies: row (c, y) starts at cell c * plane + y * pitch."""
-
-    kernel_h: int
-    kernel_w: int
-    pitch: int
-    plane: int
-
-    def cell(self, run: int) -> int:
-        """Start of a run, its ky counted from row 0 of its channel."""
-        c, ky = divmod(run, self.kernel_h)
-        return c * self.plane + ky * self.pitch
-
-    def spacing(self, p: TileParams) -> int:
-        return (self.plane if self.kernel_h == 1 else self.pitch) % p.banks
-
-    def window(self, p: TileParams, taps: int, first_line: int, lines: int, columns: int) -> Window:
-        """The Window of ``lines`` lines from ``first_line`` on, every field from the addresses of the runs."""
-        spacing, mask = self.spacing(p), (1 << isa(p).row_bits) - 1
-        start = first_line * taps
-        run, advance = start // self.kernel_w, taps // self.kernel_w
-
-        def rows(cells: int) -> int:
-            assert cells % p.banks == 0, "the pitches do not keep runs apart by the spacing"
-            return cells // p.banks & mask
-
-        delta: dict[int, int] = {}
-        for line in range(first_line, first_line + lines - 1):
-            here, there = line * taps // self.kernel_w, (line + 1) * taps // self.kernel_w
-            for r in range(p.synapses):
-                carry_x = there - here - advance
-                carry_y = int((here + r) % self.kernel_h + advance % self.kernel_h + carry_x >= self.kernel_h)
-                change = rows(self.cell(there + r) - self.cell(here + r) - (there - here) * spacing)
-                assert delta.setdefault(carry_x + 2 * carry_y, change) == change
-        slots = {(r * spacing + m) % p.banks: (r, m) for r in range(self.runs(taps)) for m in range(columns)}
-        assert len(slots) == self.runs(taps) * columns
-        line_row, line_bank = divmod(advance * spacing, p.banks)
-        served = [slots.get(k, (0, UNUSED)) for k in range(p.banks)]
-        return Window(
-            kernel_w=self.kernel_w, kernel_h=self.kernel_h, taps=taps, step_x=taps % self.kernel_w,
-            step_y=advance % self.kernel_h, spacing=spacing, line_row=line_row & mask, line_bank=line_bank,
-            delta=(delta.get(0, 0), delta.get(1, 0), delta.get(2, 0), delta.get(3, 0)),
-            kx=tuple((start + e) % self.kernel_w for e in range(p.synapses)),
-            ky=tuple((run + r) % self.kernel_h for r in range(p.synapses)),
-            row_offset=tuple(rows(self.cell(run + r) - self.cell(run) - r * spacing) for r in range(p.synapses)),
-            slot_run=tuple(r for r, _ in served), slot_column=tuple(m for _, m in served),
-            slot_carry=tuple(0 if m == UNUSED else (r * spacing + m) // p.banks for r, m in served),
-        )  # fmt: skip
-
-    def runs(self, taps: int) -> int:
-        """Runs of a line at most, over every kx at which one can start."""
-        return max(-(-(line * taps % self.kernel_w + taps) // self.kernel_w) for line in range(self.kernel_w))
-
-    def reads_apart(self, p: TileParams, taps: int, columns: int) -> bool:
-        cells = [(r * self.spacing(p) + m) % p.banks for r in range(self.runs(taps)) for m in range(columns)]
-        return len(set(cells)) == len(cells)
 
 
 @dataclass
@@ -167,7 +110,7 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     ring = max(high - low, kernel_h) + rng.randrange(2) if rng.random() < 0.6 else 0
     columns = -(-(size - 1 + groups - 1 + kernel_w) // size)
     taps = rng.randint(1, p.synapses)
-    place = _place(rng, p, Map(kernel_h, kernel_w, -(-width // size), 0), taps, columns, ring, ring or height)
+    place = random_place(rng, p, Map(kernel_h, kernel_w, -(-width // size), 0), taps, columns, ring, ring or height)
     if place is None or columns >= UNUSED or channels * place.plane > p.nbin_rows * p.banks or high <= low:
         return None
     elements = channels * kernel_h * kernel_w
@@ -177,12 +120,12 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     cuts = [0, lines]
     if lines > 1 and chained and rng.random() < 0.7:
         cuts.insert(1, rng.randrange(1, lines))
-    before = _restored(rng, p, (neurons, rows, cols), groups, channels * place.plane) if chained else None
+    before = restored(rng, p, (neurons, rows, cols), groups, channels * place.plane) if chained else None
     pitch_out, vector = -(-(size - 1 + cols) // size), rows * cols == 1 and rng.random() < 0.5
     leaves = rng.randint(1, 4) if chained else 1
     area = neurons * rows * pitch_out
     maps = channels * (high - low) + (len(before.limbs) * neurons * rows if before else 0)
-    if lines + 1 >= p.sb_rows or (leaves + 1) * area + p.banks > p.nbout_rows * p.banks or maps > 180:
+    if lines + 1 >= p.sb_rows or (leaves + 2) * area + p.banks > p.nbout_rows * p.banks or maps > 180:
         return None
 
     codes = numbers.integers(p.fmt.low, p.fmt.high + 1, (channels, height, width))
@@ -208,6 +151,11 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     ones = np.zeros((1, neurons, p.synapses), dtype=np.int64)
     ones[0, range(neurons), range(neurons)] = 1
     program.lines(ones, 1 + lines, neurons, groups)
+    needed = len(program.code)
+    free = before.end if before else channels * place.plane
+    spare = (p.nbin_rows * p.banks - free) * size
+    while spare >= 8 * p.beat_words and rng.random() < 0.7:  # loads of no use that meet the computes
+        program.row(numbers.integers(0, 9, 8 * p.beat_words), Buffer.NBIN, free)
 
     mask = (1 << isa(p).row_bits) - 1
 
@@ -226,7 +174,7 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         ring_y=ring_y if ring else 0, ring_rows=ring, ring_back=ring * place.pitch // p.banks, columns=columns,
         cols=cols, rows=rows, neurons=neurons, groups=groups, relu=rng.randrange(2), to_sub=to_sub, to_cols=cols,
         vector=int(vector), tile=tile, sum_at=rng.randint(sum_first, sum_last), sum_first=sum_first, sum_last=sum_last,
-        wait_dma=len(program.code), **pair("step_y_", stride * place.pitch), **pair("to_y_", pitch_out),
+        wait_dma=needed, **pair("step_y_", stride * place.pitch), **pair("to_y_", pitch_out),
         **pair("to_n_", rows * pitch_out),
     )  # fmt: skip
     computes: list[Compute] = []
@@ -264,82 +212,32 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         left += 1
         return found
 
-    for first, end in zip(cuts, cuts[1:], strict=False):
+    def piece(first: int, end: int) -> Compute:
+        """Lines ``first`` to ``end``, behind their window."""
         run = first * taps // kernel_w
         origin = place.cell(run) + (ring_y if ring else y0) * place.pitch + x0 // size
-        last = end == lines
-        compute = replace(
-            common, lines=end - first, last_lanes=elements - (lines - 1) * taps if last else taps, sb_row=1 + first,
-            load_bias=int(first == 0 and not zero), first=int(not computes), zero=int(zero and not computes), finish=0,
-            wait_written=len(computes) if computes and computes[-1].hold else 0, **pair("", origin),
-        )  # fmt: skip
-        if last or rng.random() < 0.3:
-            compute = leave(compute, end, not last or leaves > 1)
-        program.code += [place.window(p, taps, first, end - first, columns), compute]
+        program.code.append(place.window(p, taps, first, end - first, columns))
+        last_lanes = elements - (lines - 1) * taps if end == lines else taps
+        return replace(common, lines=end - first, last_lanes=last_lanes, sb_row=1 + first, **pair("", origin))
+
+    def add(compute: Compute) -> None:
+        program.code.append(compute)
         computes.append(compute)
+
+    for first, end in zip(cuts, cuts[1:], strict=False):
+        compute = replace(
+            piece(first, end), load_bias=int(first == 0 and not zero), first=int(not computes),
+            zero=int(zero and not computes), finish=0,
+            wait_written=len(computes) if computes and computes[-1].hold else 0,
+        )  # fmt: skip
+        early = end < lines and rng.random() < 0.3
+        add(leave(compute, end, early or leaves > 1) if early or end == lines else compute)
     for k in range(1, leaves):
-        again = replace(common, lines=1, last_lanes=0, first=0)
-        computes.append(leave(again, lines, k < leaves - 1))
-        program.code.append(computes[-1])
+        add(leave(replace(common, lines=1, last_lanes=0, first=0), lines, k < leaves - 1))
+    if chained and rng.random() < 0.5:  # other sums take the same accumulators
+        start = np.zeros_like(start)
+        add(leave(replace(piece(0, lines), zero=1), lines, False))
     return Case(program, tuple(computes), words)
-
-
-@dataclass(frozen=True)
-class _Restored:
-    """Sums [neurons, rows, cols] as limbs of the same shape, the lowest digits first; where their maps lie."""
-
-    wide: Ints
-    limbs: tuple[Ints, ...]
-    cells: tuple[int, ...]
-    place: Map
-    columns: int
-
-
-def _restored(
-    rng: random.Random, p: TileParams, shape: tuple[int, int, int], groups: int, first_cell: int
-) -> _Restored | None:  # fmt: skip
-    """Random sums as limbs behind ``first_cell``; now and then none, or none that fit."""
-    neurons, rows, cols = shape
-    bits = rng.randint(4, p.accumulator_width - 2)
-    count = min(-(-bits // (p.fmt.width - 1)) + rng.randrange(2), 1 + isa(p).shifts)
-    columns = -(-(p.cell_words - 1 + groups) // p.cell_words)
-    if rng.random() < 0.4 or columns >= UNUSED:
-        return None
-    place = _place(rng, p, Map(1, 1, -(-cols // p.cell_words), 0), neurons, columns, 0, rows)
-    if place is None or first_cell + count * neurons * place.plane > p.nbin_rows * p.banks:
-        return None
-    wide = np.array([rng.randrange(-(1 << bits), 1 << bits) for _ in range(neurons * rows * cols)]).reshape(shape)
-    limbs = tuple(_digit(wide, k + 1, k == count - 1, p) for k in range(count))
-    return _Restored(wide, limbs, tuple(first_cell + k * neurons * place.plane for k in range(count)), place, columns)
-
-
-def _digit(wide: Ints, number: int, top: bool, p: TileParams) -> Ints:
-    """A limb of sums; a topmost one that fits no word is cut to one."""
-    cut = np.array([p.fmt.limb(int(value), number, top) for value in wide.reshape(-1)]).reshape(wide.shape)
-    half = 1 << (p.fmt.width - 1)
-    return (cut + half) % (2 * half) - half if top else cut
-
-
-def left_as(c: Compute, wide: Ints, p: TileParams) -> Ints:
-    """What NFU-3 makes of sums."""
-    if c.limb:
-        return _digit(wide, c.limb, bool(c.limb_top), p)
-    return ((wide + p.fmt.half) >> p.fmt.frac).clip(0 if c.relu else p.fmt.low, p.fmt.high)
-
-
-def _place(
-    rng: random.Random, p: TileParams, least: Map, taps: int, columns: int, ring: int, rows: int
-) -> Map | None:  # fmt: skip
-    """Pitches with which the lines' runs meet in no bank; rows of a ring keep their banks when they wrap."""
-    pitches = [n for n in range(least.pitch, least.pitch + p.banks) if not ring or ring * n % p.banks == 0]
-    found = []
-    for pitch in pitches:
-        for plane in range(rows * pitch, rows * pitch + p.banks):
-            place = replace(least, pitch=pitch, plane=plane)
-            follows = least.kernel_h == 1 or (plane - pitch * least.kernel_h) % p.banks == 0
-            if follows and place.reads_apart(p, taps, columns):
-                found.append(place)
-    return rng.choice(found) if found else None
 
 
 def _convolved(codes: Ints, weights: Ints, stride: int, padding: tuple[int, int]) -> Ints:

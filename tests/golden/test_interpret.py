@@ -13,7 +13,9 @@ from hw.errors import BadInput
 from hw.instructions import UNUSED, Buffer, Compute, End, Entry, Instruction, Load, Pool, Store, Window
 from hw.isa import isa
 from hw.params import PRESETS, preset
-from tests.golden.programs import Map, Program, random_case
+from tests.golden.kept_sums import kept_ways
+from tests.golden.maps import Map
+from tests.golden.programs import Program, random_case
 
 SEEDS = 100
 
@@ -40,15 +42,7 @@ def test_random_computes(name: str) -> None:
             met["vector"] += c.vector
             met["left edge"] += c.x0 < 0
             met["top edge"] += c.y0 < 0
-            met["sums that stay"] += c.hold
-            met["left again"] += not c.last_lanes
-            met["lines for sums that stayed"] += bool(c.wait_written and c.last_lanes)
-            met["started at zero"] += bool(c.zero and c.load_bias == 0 and c.finish)
-            for limb in range(1, 1 + isa(p).limbs):
-                met[f"limb {limb}"] += c.limb == limb and not c.limb_top
-                met[f"topmost limb {limb}"] += c.limb == limb and c.limb_top
-            for shift in range(1, 1 + isa(p).shifts):
-                met[f"restored limb {shift + 1}"] += c.shift == shift
+            met.update(kept_ways(c, p))
             met["ring"] += c.ring_rows > 0
             met["ring that wraps"] += c.ring_rows > 0 and c.ring_y + (c.rows - 1) * c.stride >= c.ring_rows
     assert words > 900

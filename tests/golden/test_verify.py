@@ -19,7 +19,8 @@ from hw.errors import BadInput
 from hw.instructions import UNUSED, Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Pool, Store, Window
 from hw.isa import isa
 from hw.params import PRESETS, preset
-from tests.golden.programs import Map, Program, random_case
+from tests.golden.maps import Map
+from tests.golden.programs import Program, random_case
 from tests.golden.random_networks import increments, networks
 
 
