@@ -59,7 +59,10 @@ def _inside(start: int, step: int, positions: int, taps: int, length: int) -> ND
 
 
 def gathered(c: Compute, w: Window) -> int:
-    """Active lanes of all lines and pixels of a compute: its window's elements that lie inside the map."""
+    """Active lanes of all lines and pixels of a compute: its window's elements that lie inside the map; none in a
+    compute that adds nothing."""
+    if not c.last_lanes:
+        return 0
     by_lane, _ = _met(w, c.lines, c.last_lanes)
     down = _inside(c.y0, c.stride, c.rows, w.kernel_h, c.in_h).sum(axis=0)
     across = _inside(c.x0, c.stride, c.cols, w.kernel_w, c.in_w).sum(axis=0)
@@ -72,7 +75,10 @@ def steps_of(c: Compute) -> int:
 
 
 def cells_read(c: Compute, w: Window, p: TileParams) -> int:
-    """Active slots of all reads: a step reads when its origin enters a cell, and at the start of a tile or row."""
+    """Active slots of all reads: a step reads when its origin enters a cell, and at the start of a tile or row; a
+    compute that adds nothing never does."""
+    if not c.last_lanes:
+        return 0
     _, by_slot = _met(w, c.lines, c.last_lanes)
     step = np.arange(-(-c.cols // c.groups))
     cell, sub = np.divmod(c.sub + step * (c.step_cells * p.cell_words + c.step_sub), p.cell_words)
@@ -109,7 +115,7 @@ def _compute(c: Compute, w: Window, p: TileParams, count: Counter[str]) -> None:
     count["compute_cycles"] += cycles
     count["multiply"] += multiply
     count["lane_gated"] += cycles * p.neurons * p.synapses - multiply
-    count["accumulate"] += pixels * c.lines * c.neurons
+    count["accumulate"] += pixels * c.lines * c.neurons if c.last_lanes else 0
     lanes = (c.lines - 1) * w.taps + c.last_lanes
     count["sb_read"] += -(-steps // c.tile) * c.groups * c.neurons * lanes + c.load_bias * p.synapses
     count[f"{_BUFFERS[c.source]}_read"] += cells_read(c, w, p) * p.cell_words

@@ -246,7 +246,7 @@ class _Segment:
     def _compute(self, c: Compute) -> None:
         clock = self.order.compute(c.wait_dma, c.wait_read, c.wait_written)
         number = self.order.computes
-        touched = self.computes.take(c)
+        touched = self.computes.take(c, number, clock.written)
         self.buffers[Buffer.SB].read(touched.synapses, clock, compute=number)
         self.buffers[c.source].read(touched.source, clock, compute=number)
         self.words_read += len(touched.synapses) + len(touched.source)
