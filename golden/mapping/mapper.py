@@ -12,17 +12,30 @@ from golden.mapping.emission import Constants
 from golden.mapping.fusion import cut_networks, fused_sizes
 from golden.mapping.layer_plan import Input, LayerPlan
 from golden.mapping.layout import DramMap, run_beats
+from golden.mapping.limbs import limb_map
 from golden.mapping.mapped import Mapped
 from golden.mapping.nested import check_nested, check_sums
 from golden.mapping.ops import Op, hoist, with_waits
 from golden.mapping.pieces import Block, blocks, pack_weights
 from golden.mapping.plan import Planner
-from golden.mapping.reuse import Kept, Places, choose, goes_on, kept_map, places_of, stable_layers
+from golden.mapping.reuse import (
+    SUMS,
+    Kept,
+    Places,
+    choose,
+    cut_at_increments,
+    goes_on,
+    kept_map,
+    places_of,
+    stable_layers,
+    summable,
+)
 from golden.mapping.schedule import schedule, scores_store
 from golden.mapping.slabs import input_rows
 from golden.mapping.view import cells_of, view_of
 from golden.network import Layer, Network
 from golden.timing import DDR3, predict
+from hw.errors import BadInput
 from hw.instructions import Base, Decide, End, Instruction
 from hw.isa import Isa, isa
 from hw.params import TileParams
@@ -41,9 +54,10 @@ def map_network(
 
     search: try several plans of every layer and take those with the fewest predicted cycles (golden.timing); without
     it the plans that a rough estimate likes best, which takes a fraction of the time.
-    reuse: an escalated run takes over maps of the smaller increment (golden.mapping.reuse) where that pays: per layer,
-    the predicted cycles that keeping adds to the smaller increment, which every run pays, are compared with those that
-    it saves the larger one, times ``escalation_rate``, the share of runs that escalate (of the plans without search).
+    reuse: an escalated run takes over maps and sums of the smaller increment (golden.mapping.reuse) where that pays:
+    per layer, the predicted cycles that keeping adds to the smaller increment, which every run pays, are compared with
+    those that it saves the larger one, times ``escalation_rate``, the share of runs that escalate (of plans made
+    without search).
 
     Only the last layer is stored per increment. Raises BadInput for networks that are not nested, whose sums could
     overflow an accumulator, or that do not fit, with the sizes.
@@ -52,8 +66,12 @@ def map_network(
     check_nested(nets, params)
     for network in nets:
         check_sums(network, params)
-    sizes = fused_sizes(nets, params) if search else [0]
-    found = [_Mapper(cut_networks(nets, size, params) if size else nets, params, search) for size in sizes]
+    ways = [
+        cut_networks(nets, size, params) if size else nets for size in (fused_sizes(nets, params) if search else [0])
+    ]
+    if reuse:
+        ways.append(cut_at_increments(nets))
+    found = [_Mapper(way, params, search) for way in ways]
     mapped = [mapper.run(escalation_rate if reuse else None) for mapper in found]
     return min(zip(found, mapped, strict=True), key=lambda pair: pair[0].score)[1]
 
@@ -83,11 +101,12 @@ class _Constants:
 
 @dataclass(frozen=True)
 class _Shared:
-    """Beats of the hidden layers' biases and weights, and the lines of a block of each."""
+    """Beats of the hidden layers' biases and weights, and the lines of a block of each; of lines of ones."""
 
     biases: int
     weights: tuple[int, ...]
     lines: tuple[int, ...]
+    ones: int = 0
 
 
 def _words(layer: Layer, first: int, p: TileParams) -> np.ndarray:
@@ -125,6 +144,7 @@ class _Mapper:
         self.search = search
         self.p = params
         self.isa: Isa = isa(params)
+        self.predicts = search
         self.score = 0.0  # of all increments: sum of the logarithms of their predicted cycles
 
     def run(self, rate: float | None) -> Mapped:
@@ -132,11 +152,15 @@ class _Mapper:
         p, nets = self.p, self.nets
         constants = _Constants(p)
         shared = self._shared(constants)
+        if rate is not None:
+            self.predicts = True
+            if any(summable(nets, stable_layers(nets), p)):
+                shared = replace(shared, ones=constants.add(np.eye(p.neurons, p.synapses, dtype=np.int64)[None]))
         kept = [Kept() for _ in nets]
         places = Places()
         if rate is not None and len(nets) > 1:
             kept = self._choose(constants, shared, rate)
-            places = places_of(nets[-1], frozenset().union(*(one.stored for one in kept)), p)
+            places = places_of(nets, frozenset().union(*(one.stored for one in kept)), p)
         fresh, resumed = [], []
         for k in range(len(nets)):
             fresh.append(self._segment(constants, shared, k, kept[0] if k == 0 else Kept(), places))
@@ -146,7 +170,8 @@ class _Mapper:
                 found = self._segment(constants, shared, k, kept[k], places, fresh[k].tables.weights[-1])
             resumed.append(found)
         every = [*fresh, *(found for found in resumed if found is not None)]
-        self.score = sum(math.log(max(found.cycles, 1)) for found in every)
+        chain = [one if later is None else later for one, later in zip(fresh, resumed, strict=True)]
+        self.score = sum(math.log(max(found.cycles, 1)) for found in (*fresh, *chain))
         scratch_beats = max(found.scratch_beats for found in every)
         planned = [Planned(found.plans, found.ops) for found in fresh]
         later = [Planned(found.plans, found.ops) if found is not None else None for found in resumed]
@@ -155,15 +180,20 @@ class _Mapper:
     def _choose(self, constants: "_Constants", shared: "_Shared", rate: float) -> list[Kept]:
         """What the segments of an escalated run keep, by the predicted cycles of quickly made plans."""
         stable = stable_layers(self.nets)
-        places = places_of(self.nets[-1], frozenset().union(*stable), self.p)
+        sums = summable(self.nets, stable, self.p)
+        stable = [layers | {SUMS} if wanted else layers for layers, wanted in zip(stable, sums, strict=True)]
+        places = places_of(self.nets, frozenset().union(*stable), self.p)
         quick = _Mapper(self.nets, self.p, False)
-        found: dict[tuple[int, Kept], int] = {}
+        found: dict[tuple[int, Kept], float] = {}
 
-        def cycles(k: int, kept: Kept) -> int:
+        def cycles(k: int, kept: Kept) -> float:
             if (k, kept) not in found:
                 mark = constants.mark()
-                candidate = quick._segment(constants, shared, k, kept, places)
-                found[k, kept] = self._predicted(candidate, len(constants.raw) // self.p.dram_beat_bytes)
+                try:
+                    candidate = quick._segment(constants, shared, k, kept, places)
+                    found[k, kept] = self._predicted(candidate, len(constants.raw) // self.p.dram_beat_bytes)
+                except BadInput:  # no room for it
+                    found[k, kept] = math.inf
                 constants.back_to(mark)
             return found[k, kept]
 
@@ -176,18 +206,19 @@ class _Mapper:
         """Increment ``k`` that takes over and leaves what is ``kept``; adds its constants. classifier: beat of its last
         layer's weights, were they there already."""
         p, own = self.p, constants.mark()
-        net = goes_on(self.nets[k], self.nets[k - 1], kept.found, p) if kept.found else self.nets[k]
+        net = goes_on(self.nets, k, kept, p) if kept != Kept() else self.nets[k]
         used = places if kept != Kept() else Places()
+        limbs = [limb_map(net.layers[1], net.channels[1], at, p) for at in used.limbs]
 
         def build(chosen: list[LayerPlan]) -> _Candidate:
             constants.back_to(own)
             tables = self._constants(constants, shared, net, chosen, classifier)
             maps, beats = self._scratch(chosen, kept, used)
-            ops = hoist(schedule(chosen, tables, maps, p, kept.stored), p)
+            ops = hoist(schedule(chosen, tables, maps, p, kept.stored, limbs), p)
             ops = with_waits([*ops, scores_store(chosen[-1], p)], p)
             found = _Candidate(0, tuple(chosen), tuple(ops), beats, constants.since(own), tables)
             beats = len(constants.raw) // p.dram_beat_bytes
-            return replace(found, cycles=self._predicted(found, beats)) if self.search else found
+            return replace(found, cycles=self._predicted(found, beats)) if self.predicts else found
 
         best = self._improved(net, build)
         constants.back_to(own)
@@ -229,7 +260,7 @@ class _Mapper:
         n = self.p.neurons
         own = len(list(blocks(net.classes, self.p))) + CUTS * len(net.layers)
         own += sum(-(-layer.in_shape[0] // layer.cuts[0]) for layer in net.layers if layer.cuts)
-        own += sum(CUTS for layer in net.layers if layer.kept)
+        own += sum(CUTS for layer in net.layers if layer.kept or layer.sums.channels)
         return -(-len(self._bias_order(net)) // n) + -(-own // n)
 
     def _bias_lines(self, biases: list[np.ndarray]) -> np.ndarray:
@@ -270,7 +301,7 @@ class _Mapper:
         tables = [(shared.biases, 0, rows)] if rows else []
         tables.append((own_bias, rows, own_rows))
         lines = (*shared.lines, view_of(net.layers[last], p).lines)
-        return Constants((*shared.weights, own), lines, tuple(tables), places, rows + own_rows)
+        return Constants((*shared.weights, own), lines, tuple(tables), places, rows + own_rows, shared.ones)
 
     def _predicted(self, found: "_Candidate", constant_beats: int) -> int:
         """Cycles of an increment's operations, were it the only one in DRAM."""

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from golden.mapping import Mapped
-from golden.mapping.reuse import stable_layers
+from golden.mapping.reuse import cut_at_increments, stable_layers
 from golden.network import Network
 from golden.verify import verify
 from hw.errors import BadInput
