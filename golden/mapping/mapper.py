@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from golden.counts import count
 from golden.mapping.assembly import Planned, assemble, code_of
 from golden.mapping.dram_image import pack_lines
 from golden.mapping.emission import Constants
@@ -47,32 +48,37 @@ CUTS = 4  # blocks of a layer, at most, that start within a block of weights
 
 
 def map_network(
-    networks: Sequence[Network], params: TileParams, *, search: bool = True, reuse: bool = False,
+    networks: Sequence[Network], params: TileParams, *, search: bool = True, reuse: str | None = None,
     escalation_rate: float = 0.5,
 ) -> Mapped:  # fmt: skip
     """Program and image of quantised ``networks``, each a prefix (in channels) of the next.
 
     search: try several plans of every layer and take those with the fewest predicted cycles (golden.timing); without
     it the plans that a rough estimate likes best, which takes a fraction of the time.
-    reuse: an escalated run takes over maps and sums of the smaller increment (golden.mapping.reuse) where that pays:
-    per layer, the predicted cycles that keeping adds to the smaller increment, which every run pays, are compared with
-    those that it saves the larger one, times ``escalation_rate``, the share of runs that escalate (of plans made
-    without search).
+    reuse: an escalated run takes over maps and sums of the smaller increment (golden.mapping.reuse) where that costs
+    less than to compute them anew. "time": per layer, the predicted cycles that keeping adds to the smaller increment,
+    which every run pays, are compared with those that it saves the larger one, times ``escalation_rate``, the share of
+    runs that escalate (of plans made without search). "work": likewise the cycles in which the NFU computes, whatever
+    else holds the program back. None: an escalated run starts anew.
 
     Only the last layer is stored per increment. Raises BadInput for networks that are not nested, whose sums could
     overflow an accumulator, or that do not fit, with the sizes.
     """
     nets = tuple(networks)
     check_nested(nets, params)
+    if reuse not in (None, "time", "work"):
+        raise BadInput(f"reuse wants time, work or None, not {reuse!r}")
+    if not 0 <= escalation_rate < math.inf:
+        raise BadInput(f"escalation_rate wants a number of at least 0, not {escalation_rate}")
     for network in nets:
         check_sums(network, params)
     ways = [
         cut_networks(nets, size, params) if size else nets for size in (fused_sizes(nets, params) if search else [0])
     ]
-    if reuse:
+    if reuse is not None:
         ways.append(cut_at_increments(nets))
-    found = [_Mapper(way, params, search) for way in ways]
-    mapped = [mapper.run(escalation_rate if reuse else None) for mapper in found]
+    found = [_Mapper(way, params, search, reuse, escalation_rate) for way in ways]
+    mapped = [mapper.run() for mapper in found]
     return min(zip(found, mapped, strict=True), key=lambda pair: pair[0].score)[1]
 
 
@@ -126,6 +132,11 @@ class _Candidate:
     tables: Constants
 
 
+def _work(found: _Candidate, p: TileParams) -> int:
+    """Cycles in which the NFU computes."""
+    return count([op.instruction for op in found.ops], p)["compute_cycles"]
+
+
 @dataclass(frozen=True)
 class _Trial:
     """A program of one increment as golden.timing wants it."""
@@ -139,28 +150,29 @@ class _Trial:
 
 
 class _Mapper:
-    def __init__(self, nets: tuple[Network, ...], params: TileParams, search: bool) -> None:
-        self.nets = nets
-        self.search = search
+    """rate: of escalations. score: expected work of an escalating run where that is what counts, and of all increments
+    the sum of the logarithms of their predicted cycles."""
+
+    def __init__(
+        self, nets: tuple[Network, ...], params: TileParams, search: bool, reuse: str | None, rate: float
+    ) -> None:
+        self.nets, self.search, self.reuse, self.rate = nets, search, reuse, rate
         self.p = params
         self.isa: Isa = isa(params)
-        self.predicts = search
-        self.score = 0.0  # of all increments: sum of the logarithms of their predicted cycles
+        self.predicts = search or reuse is not None
+        self.score = (0.0, 0.0)
 
-    def run(self, rate: float | None) -> Mapped:
-        """rate: of escalations, None for segments that all start anew."""
+    def run(self) -> Mapped:
         p, nets = self.p, self.nets
         constants = _Constants(p)
         shared = self._shared(constants)
-        if rate is not None:
-            self.predicts = True
-            if any(summable(nets, stable_layers(nets), p)):
-                shared = replace(shared, ones=constants.add(np.eye(p.neurons, p.synapses, dtype=np.int64)[None]))
         kept = [Kept() for _ in nets]
         places = Places()
-        if rate is not None and len(nets) > 1:
-            kept = self._choose(constants, shared, rate)
+        if self.reuse is not None and len(nets) > 1:
+            kept = self._choose(constants, shared)
             places = places_of(nets, frozenset().union(*(one.stored for one in kept)), p)
+            if places.limbs:
+                shared = replace(shared, ones=constants.add(np.eye(p.neurons, p.synapses, dtype=np.int64)[None]))
         fresh, resumed = [], []
         for k in range(len(nets)):
             fresh.append(self._segment(constants, shared, k, kept[0] if k == 0 else Kept(), places))
@@ -171,33 +183,36 @@ class _Mapper:
             resumed.append(found)
         every = [*fresh, *(found for found in resumed if found is not None)]
         chain = [one if later is None else later for one, later in zip(fresh, resumed, strict=True)]
-        self.score = sum(math.log(max(found.cycles, 1)) for found in (*fresh, *chain))
+        work = sum(self.rate**k * _work(found, p) for k, found in enumerate(chain)) if self.reuse == "work" else 0.0
+        self.score = work, sum(math.log(max(found.cycles, 1)) for found in (*fresh, *chain))
         scratch_beats = max(found.scratch_beats for found in every)
         planned = [Planned(found.plans, found.ops) for found in fresh]
         later = [Planned(found.plans, found.ops) if found is not None else None for found in resumed]
         return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, p)
 
-    def _choose(self, constants: "_Constants", shared: "_Shared", rate: float) -> list[Kept]:
-        """What the segments of an escalated run keep, by the predicted cycles of quickly made plans."""
+    def _choose(self, constants: "_Constants", shared: "_Shared") -> list[Kept]:
+        """What the segments of an escalated run keep, by the cost of quickly made plans."""
         stable = stable_layers(self.nets)
         sums = summable(self.nets, stable, self.p)
         stable = [layers | {SUMS} if wanted else layers for layers, wanted in zip(stable, sums, strict=True)]
         places = places_of(self.nets, frozenset().union(*stable), self.p)
-        quick = _Mapper(self.nets, self.p, False)
+        quick = _Mapper(self.nets, self.p, False, None, 0.0)
         found: dict[tuple[int, Kept], float] = {}
 
-        def cycles(k: int, kept: Kept) -> float:
+        def cost(k: int, kept: Kept) -> float:
             if (k, kept) not in found:
                 mark = constants.mark()
                 try:
                     candidate = quick._segment(constants, shared, k, kept, places)
-                    found[k, kept] = self._predicted(candidate, len(constants.raw) // self.p.dram_beat_bytes)
+                    beats = len(constants.raw) // self.p.dram_beat_bytes
+                    work = self.reuse == "work"
+                    found[k, kept] = _work(candidate, self.p) if work else self._predicted(candidate, beats)
                 except BadInput:  # no room for it
                     found[k, kept] = math.inf
                 constants.back_to(mark)
             return found[k, kept]
 
-        return choose(stable, rate, cycles)
+        return choose(stable, self.rate, cost)
 
     def _segment(
         self, constants: "_Constants", shared: "_Shared", k: int, kept: Kept, places: Places,

@@ -61,8 +61,8 @@ def stable_layers(networks: Sequence[Network]) -> list[frozenset[int]]:
 
 def summable(networks: Sequence[Network], stable: Sequence[frozenset[int]], p: TileParams) -> list[bool]:
     """Per step, whether the second layer's sums can be kept: a convolution whose old channels read new ones, and whose
-    weight lines begin anew where the new ones do (see ``cut_at_increments``). Channels that were taken over as maps have
-    no sums to keep."""
+    weight lines begin anew where the new ones do (see ``cut_at_increments``). Channels that were taken over as maps
+    have no sums to keep."""
     if len(networks[0].layers) < 3 or networks[0].layers[1].fc or p.neurons > p.synapses:
         return [False] * len(stable)
     fits = sum_limbs(networks, p) <= min(isa(p).limbs, isa(p).shifts + 1)
@@ -137,24 +137,24 @@ def places_of(nets: Sequence[Network], layers: frozenset[int], p: TileParams) ->
 
 
 def choose(
-    stable: Sequence[frozenset[int]], rate: float, cycles: Callable[[int, Kept], float]
+    stable: Sequence[frozenset[int]], rate: float, cost: Callable[[int, Kept], float]
 ) -> list[Kept]:  # fmt: skip
     """What each increment's segment of an escalated run takes over and leaves, of what each step's ``stable`` names.
 
-    Step by step, layer by layer from the first one on, a layer is kept when that lowers cycles(smaller increment) +
-    rate * cycles(larger increment): storing costs the smaller one in every run, taking over saves cycles of the larger
+    Step by step, layer by layer from the first one on, a layer is kept when that lowers cost(smaller increment) +
+    rate * cost(larger increment): storing costs the smaller one in every run, taking over saves cycles of the larger
     one in the share ``rate`` of runs that escalate.
     """
     kept = [NONE]
     for step, candidates in enumerate(stable):
         chosen = NONE
 
-        def cost(layers: frozenset[int], step: int = step) -> float:
-            return cycles(step, Kept(kept[step], layers)) + rate * cycles(step + 1, Kept(layers))
+        def both(layers: frozenset[int], step: int = step) -> float:
+            return cost(step, Kept(kept[step], layers)) + rate * cost(step + 1, Kept(layers))
 
-        best = cost(chosen)
+        best = both(chosen)
         for index in sorted(candidates, key=lambda index: (index == SUMS, index)):
-            tried = cost(chosen | {index})
+            tried = both(chosen | {index})
             if tried < best:
                 best, chosen = tried, chosen | {index}
         kept.append(chosen)
