@@ -75,10 +75,14 @@ def map_network(
     ways = [
         cut_networks(nets, size, params) if size else nets for size in (fused_sizes(nets, params) if search else [0])
     ]
-    if reuse is not None:
-        ways.append(cut_at_increments(nets))
     found = [_Mapper(way, params, search, reuse, escalation_rate) for way in ways]
     mapped = [mapper.run() for mapper in found]
+    if reuse is not None:
+        cut = _Mapper(cut_at_increments(nets), params, search, reuse, escalation_rate)
+        of_cut = cut.run()
+        if cut.keeps_sums:  # else there was nothing to cut for
+            found.append(cut)
+            mapped.append(of_cut)
     return min(zip(found, mapped, strict=True), key=lambda pair: pair[0].score)[1]
 
 
@@ -160,7 +164,7 @@ class _Mapper:
         self.p = params
         self.isa: Isa = isa(params)
         self.predicts = search or reuse is not None
-        self.score = (0.0, 0.0)
+        self.score, self.keeps_sums = (0.0, 0.0), False
 
     def run(self) -> Mapped:
         p, nets = self.p, self.nets
@@ -171,7 +175,8 @@ class _Mapper:
         if self.reuse is not None and len(nets) > 1:
             kept = self._choose(constants, shared)
             places = places_of(nets, frozenset().union(*(one.stored for one in kept)), p)
-            if places.limbs:
+            self.keeps_sums = bool(places.limbs)
+            if self.keeps_sums:
                 shared = replace(shared, ones=constants.add(np.eye(p.neurons, p.synapses, dtype=np.int64)[None]))
         fresh, resumed = [], []
         for k in range(len(nets)):
