@@ -127,9 +127,14 @@ class Post:
         if pixels:
             emits = straight or self._col in self._ends
             if not emits or not emit or room:
-                row_ready = self._pixel == pixels - 1
-                self._pixel = 0 if row_ready else self._pixel + 1
-                self._col = 0 if self._col == c.out_w - 1 else self._col + 1
+                taken = 1
+                if not emits and self._pixel + 1 < pixels:
+                    second = self._col + 1 in self._ends
+                    if not second or not emit or room:
+                        taken, emits = 2, second
+                row_ready = self._pixel + taken == pixels
+                self._pixel = 0 if row_ready else self._pixel + taken
+                self._col = (self._col + taken) % c.out_w
             else:
                 emits = False
         held_done = row_ready

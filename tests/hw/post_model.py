@@ -54,18 +54,22 @@ class PostModel:
         c = self.c
         self.writer_ready = len(self.halves) < 2
         self.finished = bool(self.halves) and granted and self.channel == self.halves[0] - 1
-        self.go = self.row_ready = self.vertical = self.held_done = self.take = self.end = self.emits = False
-        self.count = self.neurons = 0
+        self.row_ready = self.vertical = self.held_done = self.take = self.end = self.emits = False
+        self.go = self.count = self.neurons = 0  # go: pixels that go into windows across, or on
         if c is None or self.starting:
             return
         straight = c.pool == Pool.NONE
         pixels = (self.held[0] if self.held else 0) if straight else self.down
         if pixels:
-            across = [w for w in range(c.pool_w) if w * c.pool_stride <= self.col < w * c.pool_stride + c.pool_size]
-            self.emits = straight or any(self.col == min(w * c.pool_stride + c.pool_size, c.out_w) - 1 for w in across)
-            self.go = not self.emits or not self.emit or self.writer_ready
-            self.row_ready = self.go and self.pixel == pixels - 1
-            self.count += 0 if straight or not self.go else len(across) * c.neurons
+            windows, self.emits = self._across(c, self.col)
+            room = not self.emit or self.writer_ready
+            self.go = int(not self.emits or room)
+            if not self.emits and self.pixel + 1 < pixels:
+                more, ends = self._across(c, self.col + 1)
+                if not ends or room:
+                    self.go, self.emits, windows = 2, ends, windows + more
+            self.row_ready = bool(self.go) and self.pixel + self.go == pixels
+            self.count += windows * c.neurons if self.go else 0
         if self.held and not straight:
             self._plan(c)
             self.vertical = not self.plan or self.plan[0] != "result" or not self.down or self.row_ready
@@ -78,6 +82,14 @@ class PostModel:
         self.take = bool(self.completed and self.rows_left and (not self.held or self.held_done))
         waiting = self.held or self.down or self.emit or self.ending
         self.end = not self.rows_left and not waiting and len(self.halves) < 2
+
+    def _across(self, c: Compute, col: int) -> tuple[int, bool]:
+        """How many windows hold the column, and whether a pixel leaves with it."""
+        if c.pool == Pool.NONE:
+            return 0, True
+        spans = [range(w * c.pool_stride, min(w * c.pool_stride + c.pool_size, c.out_w)) for w in range(c.pool_w)]
+        found = [span for span in spans if col in span]
+        return len(found), any(col == span[-1] for span in found)
 
     def _plan(self, c: Compute) -> None:
         if not self.planned:
@@ -105,7 +117,7 @@ class PostModel:
         if c and not self.starting:
             if take_pixel:
                 self._collect(c)
-            self.emit = (self.emit and not take_pixel) or (self.go and self.emits)
+            self.emit = (self.emit and not take_pixel) or (bool(self.go) and self.emits)
             self._move(c)
             self.completed -= self.take
         if self.starting:
@@ -132,8 +144,8 @@ class PostModel:
 
     def _move(self, c: Compute) -> None:
         if self.go:
-            self.pixel = 0 if self.row_ready else self.pixel + 1
-            self.col = (self.col + 1) % c.out_w
+            self.pixel = 0 if self.row_ready else self.pixel + self.go
+            self.col = (self.col + self.go) % c.out_w
         if self.row_ready:
             self.down = 0
         if self.held and c.pool != Pool.NONE and self.vertical:
