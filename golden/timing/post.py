@@ -29,12 +29,12 @@ def ending_columns(size: int, stride: int, pool_w: int, out_w: int) -> frozenset
 
 
 class Half:
-    """A full half of the writer: cells still to be written, one a channel."""
+    """A full half of the writer: cells still to be written, ``step`` banks apart."""
 
-    __slots__ = ("left", "target", "bank", "step", "sub", "vector")
+    __slots__ = ("left", "target", "bank", "step")
 
-    def __init__(self, left: int, target: int, bank: int, step: int, sub: int, vector: bool) -> None:
-        self.left, self.target, self.bank, self.step, self.sub, self.vector = left, target, bank, step, sub, vector
+    def __init__(self, left: int, target: int, bank: int, step: int) -> None:
+        self.left, self.target, self.bank, self.step = left, target, bank, step
 
 
 class Post:
@@ -106,12 +106,7 @@ class Post:
         if not half.left:
             self.halves.popleft()
             return True
-        if half.vector:
-            half.sub += 1
-            if half.sub == self._words:
-                half.sub, half.bank = 0, (half.bank + 1) % self._banks
-        else:
-            half.bank = (half.bank + half.step) % self._banks
+        half.bank = (half.bank + half.step) % self._banks
         return False
 
     def _work(self, room: bool) -> bool:
@@ -191,7 +186,8 @@ class Post:
         self._place += 1
         ended = self._collected == c.to_cols
         if ended or self._place == self._words:
-            self.halves.append(Half(c.neurons, int(c.target), self._cell_bank, c.to_n_bank, c.to_sub, bool(c.vector)))
+            cells, step = (-(-(c.to_sub + c.neurons) // self._words), 1) if c.vector else (c.neurons, c.to_n_bank)
+            self.halves.append(Half(cells, int(c.target), self._cell_bank, step))
             self._place, self._cell_bank = 0, (self._cell_bank + 1) % self._banks
         if ended:
             self._collected, self._place = 0, 0 if c.vector else c.to_sub

@@ -44,8 +44,8 @@ class PostModel:
     emit: bool = False
     collected: int = 0
     place: int = 0
-    halves: deque[int] = field(default_factory=deque)  # channels of each full half
-    channel: int = 0
+    halves: deque[int] = field(default_factory=deque)  # cells of each full half
+    cell: int = 0
     ending: bool = False
     written: int = 0
 
@@ -53,7 +53,7 @@ class PostModel:
         """Everything that is combinational."""
         c = self.c
         self.writer_ready = len(self.halves) < 2
-        self.finished = bool(self.halves) and granted and self.channel == self.halves[0] - 1
+        self.finished = bool(self.halves) and granted and self.cell == self.halves[0] - 1
         self.row_ready = self.vertical = self.held_done = self.take = self.end = self.emits = False
         self.go = self.count = self.neurons = 0  # go: pixels that go into windows across, or on
         if c is None or self.starting:
@@ -110,10 +110,10 @@ class PostModel:
             self.ending = True
         take_pixel = self.emit and self.writer_ready
         if self.halves and granted:
-            self.channel += 1
+            self.cell += 1
             if self.finished:
                 self.halves.popleft()
-                self.channel = 0
+                self.cell = 0
         if c and not self.starting:
             if take_pixel:
                 self._collect(c)
@@ -137,7 +137,7 @@ class PostModel:
         self.place += 1
         ended = self.collected == c.to_cols
         if ended or self.place == self.cell_words:
-            self.halves.append(c.neurons)
+            self.halves.append(-(-(c.to_sub + c.neurons) // self.cell_words) if c.vector else c.neurons)
             self.place = 0
         if ended:
             self.collected, self.place = 0, 0 if c.vector else c.to_sub
