@@ -88,7 +88,7 @@ class PoolRow(Component):
     emit : Out(1), vector : Out, channel n of an output pixel; emit_ready : In(1).
     updates : Out, words taken into windows in this cycle.
     Timing: a pixel a cycle, and the next one of its step with it where the first ends no window; an output pixel leaves
-    the cycle after its last pixel; respects and provides back pressure.
+    the cycle after its last pixel, without pooling in the pixel's cycle; respects and provides back pressure.
     """
 
     latency = 1
@@ -122,19 +122,20 @@ class PoolRow(Component):
         left = [Signal(POOL_BITS, name=f"left_{k}") for k in range(OPEN_WINDOWS)]  # words still to come after the next
         pixel = Signal(range(max(2, p.groups)))
         go, pair, room, emits = Signal(), Signal(), Signal(), Signal()
+        held = Signal()  # a window's value waits in the lanes
         last_col, starts, alone, whole = Signal(), Signal(), Signal(), Signal()
         full, ends = Signal(OPEN_WINDOWS), Signal(OPEN_WINDOWS)
         next_phase, next_window = Signal.like(phase), Signal.like(window)
         m.d.comb += [
             last_col.eq(col == c.out_w - 1),
-            starts.eq(~straight & (phase == 0) & (window < c.pool_w)),
+            starts.eq((phase == 0) & (window < c.pool_w)),
             alone.eq(starts & ((c.pool_size == 1) | last_col)),
             *(full[k].eq(opened[k] & (left[k] == 0)) for k in range(OPEN_WINDOWS)),
             ends.eq(Mux(last_col, opened, full)),
             whole.eq(full.any() | (c.pool_size == 1)),
-            emits.eq(straight | alone | ends.any()),
-            room.eq(~self.emit | self.emit_ready),
-            go.eq(self.valid & (~emits | room)),
+            emits.eq(alone | ends.any()),
+            room.eq(~held | self.emit_ready),
+            go.eq(self.valid & Mux(straight, self.emit_ready, ~emits | room)),
             Cat(next_phase, next_window).eq(self._following(phase, window)),
         ]
         # the pixel after it, taken with it if no window ends before; a window that the first one starts is "fresh"
@@ -155,12 +156,12 @@ class PoolRow(Component):
             Cat(phase_2, window_2).eq(self._following(next_phase, next_window)),
         ]
         if p.groups > 1:
-            m.d.comb += pair.eq(~emits & (pixel != self.pixels - 1) & (~emits_2 | room))
+            m.d.comb += pair.eq(~straight & ~emits & (pixel != self.pixels - 1) & (~emits_2 | room))
 
         ended, stay, free, load, rest, load_second = (
             Signal(OPEN_WINDOWS, name=name) for name in ("ended", "stay", "free", "load", "rest", "load_second")
         )
-        emit = Signal()
+        pools, emit = Signal(), Signal()
         clip = Signal(2)
         words = Signal(range(2 * OPEN_WINDOWS + 4))
         m.d.comb += [
@@ -170,9 +171,11 @@ class PoolRow(Component):
             load.eq(Mux(starts & ~alone & ~(pair & fresh_ends), free & -free, 0)),  # the lowest free one
             rest.eq(free & ~load),
             load_second.eq(Mux(pair & starts_2 & ~alone_2, rest & -rest, 0)),
-            emit.eq(go & (emits | pair & emits_2)),
+            pools.eq(go & ~straight),
+            emit.eq(pools & (emits | pair & emits_2)),
+            self.emit.eq(Mux(straight, self.valid, held)),
             words.eq(popcount(opened) + starts),
-            self.updates.eq(Mux(go & ~straight, Mux(pair, 2 * words + starts_2, words) * c.neurons, 0)),
+            self.updates.eq(Mux(pools, Mux(pair, 2 * words + starts_2, words) * c.neurons, 0)),
         ]
 
         base, base_2 = Signal(bits_for(p.neurons)), Signal(bits_for(p.neurons))  # first lanes of both pixels
@@ -186,10 +189,10 @@ class PoolRow(Component):
             with m.If(self.ready):
                 m.d.sync += [pixel.eq(0), base.eq(0), base_2.eq(c.neurons)]
         with m.If(emit):
-            m.d.sync += [self.emit.eq(1), clip.eq(~Mux(pair, whole_2, whole) | self.clipped_y << 1)]
+            m.d.sync += [held.eq(1), clip.eq(~Mux(pair, whole_2, whole) | self.clipped_y << 1)]
         with m.Elif(self.emit_ready):
-            m.d.sync += self.emit.eq(0)
-        with m.If(go & ~straight):
+            m.d.sync += held.eq(0)
+        with m.If(pools):
             m.d.sync += [
                 opened.eq(stay | load | load_second),
                 col.eq(col + 1 + pair),
@@ -211,11 +214,11 @@ class PoolRow(Component):
         control, active = Signal(row_control()), Signal(p.neurons)
         m.d.comb += [
             active.eq(below(c.neurons, p.neurons)),
-            control.pair.eq(go & pair),
-            control.load.eq(Mux(go, load, 0)),
-            control.load_second.eq(Mux(go, load_second, 0)),
-            control.take.eq(Mux(go, stay, 0)),
-            control.ends.eq(Mux(go, ended, 0)),
+            control.pair.eq(pools & pair),
+            control.load.eq(Mux(pools, load, 0)),
+            control.load_second.eq(Mux(pools, load_second, 0)),
+            control.take.eq(Mux(pools, stay, 0)),
+            control.ends.eq(Mux(pools, ended, 0)),
             control.second.eq(pair & alone_2),
             control.emit.eq(emit),
             control.average.eq(c.pool == Pool.AVERAGE),
@@ -228,7 +231,7 @@ class PoolRow(Component):
                 lane.control.eq(control),
                 lane.active.eq(active[n]),
                 lane.word.eq(word),
-                self.vector[n].eq(lane.result),
+                self.vector[n].eq(Mux(straight, word, lane.result)),
             ]
             if n < len(seconds):
                 m.d.comb += lane.second.eq(seconds[n])

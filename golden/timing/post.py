@@ -116,11 +116,14 @@ class Post:
         held, down, emit = self._held, self._down, self._emit
         waiting = held or down or emit or self._ending
         end = not self._rows_left and not waiting and room
-        collect = emit and room
+        collect = room and (held if straight else emit)
         pixels = held if straight else down
         emits = row_ready = False
-        if pixels:
-            emits = straight or self._col in self._ends
+        if straight:
+            row_ready = bool(collect) and self._pixel == pixels - 1
+            self._pixel = 0 if row_ready else self._pixel + bool(collect)
+        elif pixels:
+            emits = self._col in self._ends
             if not emits or not emit or room:
                 taken = 1
                 if not emits and self._pixel + 1 < pixels:

@@ -63,7 +63,7 @@ class PostModel:
         if pixels:
             windows, self.emits = self._across(c, self.col)
             room = not self.emit or self.writer_ready
-            self.go = int(not self.emits or room)
+            self.go = int(self.writer_ready if straight else not self.emits or room)
             if not self.emits and self.pixel + 1 < pixels:
                 more, ends = self._across(c, self.col + 1)
                 if not ends or room:
@@ -108,7 +108,8 @@ class PostModel:
             self.written, self.ending = self.written + 1, False
         elif self.end:
             self.ending = True
-        take_pixel = self.emit and self.writer_ready
+        straight = c is not None and c.pool == Pool.NONE
+        take_pixel = self.go if straight else self.emit and self.writer_ready
         if self.halves and granted:
             self.cell += 1
             if self.finished:
@@ -117,7 +118,7 @@ class PostModel:
         if c and not self.starting:
             if take_pixel:
                 self._collect(c)
-            self.emit = (self.emit and not take_pixel) or (bool(self.go) and self.emits)
+            self.emit = not straight and ((self.emit and not take_pixel) or (bool(self.go) and self.emits))
             self._move(c)
             self.completed -= self.take
         if self.starting:
