@@ -7,19 +7,12 @@ from golden.timing.walk import Walk
 from hw.instructions import Pool
 from hw.params import TileParams
 
-READ, WRITE, RESULT = range(3)  # cycles of a step in the vertical pooling lanes
-
 
 @lru_cache(maxsize=4096)
-def vertical_plan(y: int, size: int, stride: int, pool_h: int, out_h: int) -> tuple[int, ...]:
-    """Cycles that the window rows that hold map row ``y`` take, the oldest first; none: one cycle."""
-    plan: list[int] = []
-    for window in range(pool_h):
-        first = window * stride
-        if first <= y < first + size:
-            plan += [READ] if first != y else []
-            plan.append(RESULT if y == min(first + size, out_h) - 1 else WRITE)
-    return tuple(plan)
+def vertical_plan(y: int, size: int, stride: int, pool_h: int, out_h: int) -> tuple[tuple[int, bool], ...]:
+    """Window rows that hold map row ``y``, the oldest first, and whether they end there; each takes a cycle, none: too."""
+    held = [window for window in range(pool_h) if window * stride <= y < window * stride + size]
+    return tuple((window, y == min(window * stride + size, out_h) - 1) for window in held)
 
 
 @lru_cache(maxsize=4096)
@@ -44,7 +37,7 @@ class Post:
     __slots__ = ("queue", "completed", "written", "halves", "drained", "active", "walk", "_starting", "_rows_left",
                  "_cols_left", "_held", "_held_last", "_y", "_plan", "_at", "_down", "_pixel", "_col", "_ends", "_emit",
                  "_collected", "_place", "_cell_bank", "_row_bank", "_ending", "_words", "_banks",
-                 "_straight")  # fmt: skip
+                 "_straight", "_late")  # fmt: skip
 
     def __init__(self, p: TileParams) -> None:
         self._words, self._banks = p.cell_words, p.banks
@@ -53,10 +46,10 @@ class Post:
         self.halves: deque[Half] = deque()
         self.drained = self.active = False
         self.walk: Walk | None = None
-        self._starting = self._held_last = self._emit = self._ending = self._straight = False
+        self._starting = self._held_last = self._emit = self._ending = self._straight = self._late = False
         self._rows_left = self._cols_left = self._held = self._y = self._at = self._down = 0
         self._pixel = self._col = self._collected = self._place = self._cell_bank = self._row_bank = 0
-        self._plan: tuple[int, ...] = ()
+        self._plan: tuple[tuple[int, bool], ...] = ()
         self._ends: frozenset[int] = frozenset()
 
     def tick(self, granted: bool) -> None:
@@ -91,7 +84,7 @@ class Post:
     def _begin(self) -> None:
         assert self.walk is not None
         c = self.walk.c
-        self._starting, self._straight = False, c.pool == Pool.NONE
+        self._starting, self._straight, self._late = False, c.pool == Pool.NONE, False
         self._rows_left, self._cols_left = c.rows if c.finish else 0, c.cols
         self._y, self._col, self._collected, self._at = c.out_y, 0, 0, 0
         self._place = 0 if c.vector else c.to_sub
@@ -139,7 +132,8 @@ class Post:
         if not straight:
             if row_ready:
                 self._down = 0
-            held_done = bool(held) and self._vertical(not down or row_ready)
+            late, self._late = self._late, False
+            held_done = bool(held) and not late and self._vertical(not down or row_ready)
         take = self.completed and self._rows_left and (not held or held_done)
         if collect:
             self._collect()
@@ -155,7 +149,7 @@ class Post:
         assert self.walk is not None
         plan, at = self._plan, self._at
         if plan:
-            if plan[at] == RESULT:
+            if plan[at][1]:
                 if not room:
                     return False
                 self._down = self._held
@@ -167,7 +161,12 @@ class Post:
             c = self.walk.c
             self._y += 1
             self._plan = vertical_plan(self._y, c.pool_size, c.pool_stride, c.pool_h, c.out_h)
+            # of a row of one step the entry that is written now may be read only then
+            self._late = c.cols <= c.groups and plan[-1:] == ((self._oldest(), False),)
         return True
+
+    def _oldest(self) -> int | None:
+        return self._plan[0][0] if self._plan else None
 
     def _take(self) -> None:
         assert self.walk is not None

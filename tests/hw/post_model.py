@@ -38,6 +38,7 @@ class PostModel:
     held_y: int = 0
     plan: list[str] = field(default_factory=list)  # cycles that the held step's window rows still take
     planned: bool = False
+    late: bool = False  # the next window row's entry was written in the cycle before and is read in this one
     down: int = 0  # pixels of the step in the vertical results
     pixel: int = 0
     col: int = 0
@@ -73,8 +74,9 @@ class PostModel:
         if self.held and not straight:
             self._plan(c)
             self.vertical = not self.plan or self.plan[0] != "result" or not self.down or self.row_ready
+            self.vertical = self.vertical and not self.late
             self.held_done = self.vertical and len(self.plan) <= 1
-            if self.plan and self.plan[0] != "read" and self.vertical:
+            if self.plan and self.vertical:
                 self.count += self.held[0] * c.neurons
         elif self.held:
             self.held_done = self.row_ready
@@ -93,9 +95,8 @@ class PostModel:
 
     def _plan(self, c: Compute) -> None:
         if not self.planned:
-            for w in window_rows(c, self.held_y):
-                self.plan += ["read"] if w * c.pool_stride != self.held_y else []
-                self.plan.append("result" if w == ends_in(c, self.held_y) else "write")
+            ends = ends_in(c, self.held_y)
+            self.plan = ["result" if w == ends else "write" for w in window_rows(c, self.held_y)]
             self.planned = True
 
     def look(self, granted: bool) -> Seen:
@@ -124,6 +125,7 @@ class PostModel:
         if self.starting:
             assert c is not None
             self.starting, self.rows_left, self.cols_left = False, c.rows if c.finish else 0, c.cols
+            self.late = False
             self.held_y, self.col, self.collected = c.out_y, 0, 0
             self.place = 0 if c.vector else c.to_sub
         if c is None or self.end:
@@ -149,10 +151,14 @@ class PostModel:
             self.col = (self.col + self.go) % c.out_w
         if self.row_ready:
             self.down = 0
+        self.late = False
         if self.held and c.pool != Pool.NONE and self.vertical:
-            if self.plan and self.plan.pop(0) == "result":
+            part = self.plan.pop(0) if self.plan else ""
+            if part == "result":
                 self.down = self.held[0]
             if self.held_done:
+                again = window_rows(c, self.held_y)[-1:] == window_rows(c, self.held_y + 1)[:1]
+                self.late = part == "write" and again and c.cols <= c.groups
                 self.planned = False
                 self.held_y += self.held[1]
         if self.held_done:
