@@ -41,9 +41,9 @@ class PoolLane(Component):
     """One neuron's open window rows.
 
     Members: control : In(pool_control). word : In, the NFU-3 result. pooled : Out, a register.
-    An update is a cycle with ``read`` of ``read_index`` and a later one, no read between them, with ``write`` of
+    An update is a cycle with ``read`` of ``read_index`` and a later one, up to the next read's, with ``write`` of
     ``index`` (the window row stays open) or ``result`` (this was its last row: the value goes to ``pooled``); the
-    ``first`` word of a window row needs no read. In one cycle an entry is never both read and written.
+    ``first`` word of a window row needs no read. An entry is never read in the cycle in which it is written.
     Timing: pooled is there the cycle after ``result``; neither provides nor respects back pressure.
     """
 

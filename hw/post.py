@@ -31,14 +31,15 @@ class PostProcess(Component):
     drained : Out(1), that accumulator is free. neurons : Out, lanes in use in it: channels times pixels of its step.
     score : Out(1), its wide sums are scores; score_base.
     pool : Out(pool_control), pool_words : Out, pool_neurons : Out, lanes in use there, pool_readers : Out, lanes that
-    read ahead, pooled : In(pooled_layout), the vertical pooling lanes. updates : Out, words taken into pooling windows in this cycle.
+    read ahead, pooled : In(pooled_layout), the vertical pooling lanes. updates : Out, words taken into pooling windows
+    in this cycle.
     write, target, at, mask, cell : Out, granted : In, the output port, see OutputWriter.
     written : Out, computes whose every word is in its buffer; clear : In(1), zero it.
 
     Timing: a compute is begun two cycles after its push, or after the end of the one before it; without pooling a
-    vector of one pixel a cycle when the output keeps up, else a pixel a cycle (see PoolSequencer, PoolRow). Its pixel
-    is collected two cycles after its drain. The last cell of a compute may still be written while the next begins;
-    ``written`` counts the cycle after the last cell's grant.
+    pixel a cycle when the output keeps up, its first one collected the cycle after its drain; with pooling as
+    PoolSequencer and PoolRow say. The last cell of a compute may still be written while the next begins; ``written``
+    counts the cycle after the last cell's grant.
     """
 
     def __init__(self, isa: Isa) -> None:

@@ -10,7 +10,7 @@ from hw.params import TileParams
 
 @lru_cache(maxsize=4096)
 def vertical_plan(y: int, size: int, stride: int, pool_h: int, out_h: int) -> tuple[tuple[int, bool], ...]:
-    """Window rows that hold map row ``y``, the oldest first, and whether they end there; each takes a cycle, none: too."""
+    """Window rows that hold map row ``y``, the oldest first, and whether each ends there. Each takes a cycle."""
     held = [window for window in range(pool_h) if window * stride <= y < window * stride + size]
     return tuple((window, y == min(window * stride + size, out_h) - 1) for window in held)
 
@@ -161,12 +161,10 @@ class Post:
             c = self.walk.c
             self._y += 1
             self._plan = vertical_plan(self._y, c.pool_size, c.pool_stride, c.pool_h, c.out_h)
-            # of a row of one step the entry that is written now may be read only then
-            self._late = c.cols <= c.groups and plan[-1:] == ((self._oldest(), False),)
+            # in rows of one step the entry that is written in this cycle is read in the next one
+            again = bool(plan and self._plan) and plan[-1] == (self._plan[0][0], False)
+            self._late = again and c.cols <= c.groups
         return True
-
-    def _oldest(self) -> int | None:
-        return self._plan[0][0] if self._plan else None
 
     def _take(self) -> None:
         assert self.walk is not None

@@ -102,10 +102,10 @@ def cells(p: TileParams, row_bits: int, c: Compute, channels: list[Map]) -> list
 
     if c.vector:
         words = [rows[0][0] for rows in channels]
-        places = range(c.to_sub, c.to_sub + c.neurons)
-        parts = [range(k, k + width) for k in range(0, places.stop, width)]
+        taken = range(c.to_sub, c.to_sub + c.neurons)
+        parts = [range(k, k + width) for k in range(0, taken.stop, width)]
         return [
-            cell(start + k, {at % width: words[at - c.to_sub] for at in part if at in places})
+            cell(start + k, {at % width: words[at - c.to_sub] for at in part if at in taken})
             for k, part in enumerate(parts)
         ]
     found = []

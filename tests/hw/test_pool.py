@@ -126,7 +126,7 @@ def test_pooling_takes_the_cycles_it_claims() -> None:
                 late = steps(c) == 1 and y > 0 and window_rows(c, y - 1)[-1:] == window_rows(c, y)[:1]
                 late = late and window_rows(c, y)[0] != ends_in(c, y - 1)
                 wanted = len(window_rows(c, y)) or 1
-                for k in range(steps(c)):
+                for _ in range(steps(c)):
                     _, _, cycles = await rig.feed(ctx, rng, 1, 0.0)
                     assert cycles == wanted + late
                 seen.add((wanted, late))

@@ -1,5 +1,6 @@
-"""Horizontal pooling: pixels out of steps, windows across x, means; a pixel a cycle."""
+"""Horizontal pooling: pixels out of steps, windows across x, means; a pixel a cycle, or two."""
 
+import itertools
 import random
 from dataclasses import replace
 from typing import Any
@@ -128,6 +129,30 @@ def test_windows_of_every_row(p: TileParams, kind: Pool, stalls: float) -> None:
     simulate(dut, bench)
     assert seen >= 40
     assert part or p.groups == 1
+
+
+def test_every_size_stride_and_width() -> None:
+    """One row of every window, whole and clipped, in steps of some groups: words, order and cycles."""
+    p = preset("small").replace(pool_entries=256)
+    rng, dut, paired = random.Random(73), PoolRow(isa(p)), 0
+
+    async def bench(ctx: Any) -> None:
+        nonlocal paired
+        for size, stride in itertools.product(range(1, 8), repeat=2):
+            for out_w in range(size, size + 2 * stride + 2):
+                kind, groups = rng.choice((Pool.MAX, Pool.AVERAGE)), rng.choice((2, 3, 4))
+                c = geometry(p, size, stride, out_w, size, kind, groups=groups, floor=rng.random() < 0.3)
+                c = replace(c, neurons=rng.randint(1, p.neurons // groups))
+                maps = maps_of(rng, p, c)
+                row = [list(words) for words in zip(*(down(c, pixels, 0) for pixels in maps), strict=True)]
+                got, _, cycles = await run(ctx, dut, p, c, steps_of(rng, p, c, [(row, False)]), rng, 0.0)
+                channels = [pooled_row(p, c, pixels, 0) for pixels in maps]
+                assert got == [list(words) for words in zip(*channels, strict=True)], (size, stride, out_w, groups)
+                assert cycles == row_cycles(c)
+                paired += out_w - cycles
+
+    simulate(dut, bench)
+    assert paired > 500
 
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
