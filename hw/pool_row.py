@@ -61,7 +61,8 @@ class RowLane(Component):
             with m.If(self.active & (control.load[k] | control.load_second[k] | control.take[k])):
                 m.d.sync += window.eq(Mux(control.load[k], given, Mux(control.load_second[k], self.second, taken)))
             ended = Mux(control.ends[k], taken, ended)
-        total, mean = Signal(shape), Signal(shape)
+        total = Signal(shape)
+        mean = Signal(shape)
         scaled = Signal(signed(shape.width + RECIPROCAL_BITS + 2))
         with m.If(self.active & control.emit):
             m.d.sync += total.eq(ended)
