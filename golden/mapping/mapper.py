@@ -165,6 +165,7 @@ class _Trial:
     segment_addresses: tuple[int, ...]
     image_address: int
     image_beats: int
+    result_beats: int
     segments: tuple[tuple[Instruction, ...], ...]
 
 
@@ -213,6 +214,10 @@ class _Mapper:
         for index in range(len(net.layers)):
             most = min(ALTERNATIVES, SEARCHED_OPERATIONS // len(best.ops))
             for other in planner.alternatives(net, best.plans, index, most):
+                tried = build([*best.plans[:index], other, *best.plans[index + 1 :]])
+                best = min(best, tried, key=lambda candidate: candidate.cycles)
+        for index in range(len(net.layers)):
+            for other in best.plans[index].shorter_tiles():
                 tried = build([*best.plans[:index], other, *best.plans[index + 1 :]])
                 best = min(best, tried, key=lambda candidate: candidate.cycles)
         return best
@@ -273,8 +278,8 @@ class _Mapper:
         rows, own_rows = -(-len(order) // n), -(-len(cut) // n)
         places = {(index, b * n): divmod(at, n) for at, (b, index) in enumerate(order)}
         places |= {(i, block.first): (rows + at // n, at % n) for at, (i, block) in enumerate(cut)}
-        tables = [(shared.biases, 0, rows)] if rows else []
-        tables.append((own_bias, rows, own_rows))
+        tables = [(shared.biases, 0, len(order))] if rows else []
+        tables.append((own_bias, rows, len(cut)))
         lines = (*shared.lines, view_of(net.layers[last], p).lines)
         return Constants((*shared.weights, own), lines, tuple(tables), places, rows + own_rows)
 
@@ -287,7 +292,7 @@ class _Mapper:
         channels, height, width = self.nets[0].input_shape
         image_beats = channels * height * run_beats(width, p)
         segment = (*code[:-1], Decide(0, 1), code[-1], End())
-        trial = _Trial(p, 0, (first,), scratch_at + scratch_beats, image_beats, (segment,))
+        trial = _Trial(p, 0, (first,), scratch_at + scratch_beats, image_beats, 1, (segment,))
         return predict(trial, 0, DDR3()).cycles
 
     # -- addresses -----------------------------------------------------------------------------------------------
