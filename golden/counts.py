@@ -19,11 +19,17 @@ Ints = NDArray[np.int64]
 _BUFFERS = ("nbin", "nbout")
 
 
+class _Segment(Protocol):
+    @property
+    def code(self) -> tuple[Instruction, ...]: ...
+
+
 class _Program(Protocol):
     @property
     def params(self) -> TileParams: ...
     @property
     def segments(self) -> tuple[tuple[Instruction, ...], ...]: ...
+    def visited(self, increments: Sequence[int]) -> Sequence[_Segment]: ...
 
 
 @lru_cache(maxsize=512)
@@ -53,7 +59,10 @@ def _inside(start: int, step: int, positions: int, taps: int, length: int) -> ND
 
 
 def gathered(c: Compute, w: Window) -> int:
-    """Active lanes of all lines and pixels of a compute: its window's elements that lie inside the map."""
+    """Active lanes of all lines and pixels of a compute: its window's elements that lie inside the map; none in a
+    compute that adds nothing."""
+    if not c.last_lanes:
+        return 0
     by_lane, _ = _met(w, c.lines, c.last_lanes)
     down = _inside(c.y0, c.stride, c.rows, w.kernel_h, c.in_h).sum(axis=0)
     across = _inside(c.x0, c.stride, c.cols, w.kernel_w, c.in_w).sum(axis=0)
@@ -66,7 +75,10 @@ def steps_of(c: Compute) -> int:
 
 
 def cells_read(c: Compute, w: Window, p: TileParams) -> int:
-    """Active slots of all reads: a step reads when its origin enters a cell, and at the start of a tile or row."""
+    """Active slots of all reads: a step reads when its origin enters a cell, and at the start of a tile or row; a
+    compute that adds nothing never does."""
+    if not c.last_lanes:
+        return 0
     _, by_slot = _met(w, c.lines, c.last_lanes)
     step = np.arange(-(-c.cols // c.groups))
     cell, sub = np.divmod(c.sub + step * (c.step_cells * p.cell_words + c.step_sub), p.cell_words)
@@ -103,7 +115,7 @@ def _compute(c: Compute, w: Window, p: TileParams, count: Counter[str]) -> None:
     count["compute_cycles"] += cycles
     count["multiply"] += multiply
     count["lane_gated"] += cycles * p.neurons * p.synapses - multiply
-    count["accumulate"] += pixels * c.lines * c.neurons
+    count["accumulate"] += pixels * c.lines * c.neurons if c.last_lanes else 0
     lanes = (c.lines - 1) * w.taps + c.last_lanes
     count["sb_read"] += -(-steps // c.tile) * c.groups * c.neurons * lanes + c.load_bias * p.synapses
     count[f"{_BUFFERS[c.source]}_read"] += cells_read(c, w, p) * p.cell_words
@@ -163,11 +175,15 @@ def count_entry(params: TileParams) -> dict[str, int]:
 
 
 def count_run(program: _Program, increments: Sequence[int]) -> dict[str, int]:
-    """Counts of one image's run through ``increments`` (in order, each but the last escalates), Entry included."""
+    """Counts of one image's run through ``increments`` (in order, each but the last escalates), Entry included.
+
+    It starts directly at the first one, and takes the resumed segments where a run from there does.
+    """
     if not increments or list(increments) != list(range(increments[0], increments[-1] + 1)):
         raise BadInput(f"a run wants increments one after the other, not {list(increments)}")
     if not 0 <= increments[0] <= increments[-1] < len(program.segments):
         raise BadInput(f"a run wants increments from 0 to {len(program.segments) - 1}, not {list(increments)}")
     parts = [count_entry(program.params)]
-    parts += [count(program.segments[i], program.params, i != increments[-1]) for i in increments]
+    visited = program.visited(increments)
+    parts += [count(part.code, program.params, part is not visited[-1]) for part in visited]
     return {event.name: sum(part[event.name] for part in parts) for event in WORK}

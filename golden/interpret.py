@@ -201,34 +201,45 @@ class Interpreter:
 
     # -- computes ------------------------------------------------------------------------------------------------
 
-    def _compute(self, c: Compute) -> None:
-        p, count = self.p, self.out.counts
-        pixels, steps = c.cols * c.rows, c.rows * -(-c.cols // c.groups)
+    def _check(self, c: Compute) -> None:
+        p = self.p
         if c.groups * c.neurons > p.neurons:
             raise BadInput(f"{c.groups} groups of {c.neurons} channels want more than {p.neurons} neurons: {c}")
         if c.groups > 1 and c.stride > 1:
             raise BadInput(f"groups above 1 want stride 1, not {c.stride}: {c}")
+        if not c.last_lanes and (c.lines > 1 or c.first):
+            raise BadInput(f"a compute that adds nothing wants one line and first 0: {c}")
+        if c.limb > self.isa.limbs or c.limb and (c.relu or c.scores or c.pool != Pool.NONE):
+            raise BadInput(f"limbs 1 to {self.isa.limbs} are wanted, without relu, pooling and scores: {c}")
+
+    def _compute(self, c: Compute) -> None:
+        p, count = self.p, self.out.counts
+        pixels, steps = c.cols * c.rows, c.rows * -(-c.cols // c.groups)
+        self._check(c)
         if c.load_bias:
             self._load_bias(c)
         column = np.arange(pixels) % c.cols
         lanes = (column % c.groups * c.neurons)[:, None] + np.arange(c.neurons)
-        sums = self._begun(c, steps, list(self.bias[lanes] << p.fmt.frac))
+        biases = np.where(c.zero, 0, self.bias[lanes] << p.fmt.frac)
+        sums = self._begun(c, steps, list(biases))
         gather = Gather(c, self.window, self.buffers[c.source], self.buffer_known[c.source], self.isa.row_bits, p)
         used = np.arange(p.synapses) < gather.lines.lanes[:, None]
         weights = self._weights(c, used)
         products = np.concatenate([_products(part, weights) for part in gather.operands()])
         products = products.reshape(c.rows, -1, c.neurons)[:, : c.cols].reshape(pixels, c.neurons)
+        products <<= c.shift * (p.fmt.width - 1)
         sums = [total + more for total, more in zip(sums, products, strict=True)]
         multiply = gather.active * c.neurons
         count["compute_cycles"] += steps * c.lines
         count["multiply"] += multiply
         count["lane_gated"] += steps * c.lines * p.neurons * p.synapses - multiply
-        count["accumulate"] += pixels * c.lines * c.neurons
+        count["accumulate"] += pixels * c.lines * c.neurons if c.last_lanes else 0
         count["sb_read"] += -(-steps // c.tile) * c.groups * c.neurons * int(used.sum())
         count[f"{_NAMES[c.source]}_read"] += gather.cells_read * p.cell_words
         if c.finish:
             self._finish(c, sums)
-            return
+            if not c.hold:
+                return
         rows = [sums[y : y + c.cols] for y in range(0, pixels, c.cols)]
         parts = [row[x : x + c.groups] for row in rows for x in range(0, c.cols, c.groups)]
         self.sums |= {accumulator(c, step): part for step, part in enumerate(parts)}
@@ -236,7 +247,8 @@ class Interpreter:
     def _begun(self, c: Compute, steps: int, biases: list[Ints]) -> list[Ints]:
         """What each pixel's sums start from: its biases, or what the compute before has left in the accumulators."""
         places = [accumulator(c, step) for step in range(steps)]
-        if not (c.first and c.finish) and (c.tile < steps or len(set(places)) < steps):
+        whole = c.first and c.finish and not c.hold
+        if not whole and (c.tile < steps or len(set(places)) < steps):
             raise BadInput(f"a chained compute wants one tile, not {steps} steps in tiles of {c.tile}: {c}")
         if c.first:
             if open_ones := self.sums.keys() & set(places):
@@ -270,7 +282,8 @@ class Interpreter:
         if c.scores:
             count["score_vector"] += c.rows * -(-c.cols // c.groups)
             self.out.scores[-1].extend(wide.reshape(-1).tolist())
-        results = ((wide + fmt.half) >> fmt.frac).clip(0 if c.relu else fmt.low, fmt.high)
+        narrow = ((wide + fmt.half) >> fmt.frac).clip(0 if c.relu else fmt.low, fmt.high)
+        results = self._limb(c, wide) if c.limb else narrow
         if c.pool != Pool.NONE:
             results = self.pooling.take(c, results.reshape(c.rows, c.cols, c.neurons), count).reshape(-1, c.neurons)
         if not results.size:
@@ -282,6 +295,12 @@ class Interpreter:
         self.out.words.extend(words.tolist())
         count["output"] += len(words)
         count[f"{_NAMES[c.target]}_write"] += len(words)
+
+    def _limb(self, c: Compute, wide: Ints) -> Ints:
+        digits = self.p.fmt.width - 1
+        rest = wide >> (c.limb - 1) * digits
+        word = rest & ((1 << digits) - 1)
+        return word - (rest & (1 << digits)) if c.limb_top else word
 
     def _emitted(self, c: Compute, results: Ints) -> tuple[Ints, Ints]:
         """Places and words of results [pixels, channels] in the order in which they leave: row, cell, channel, word."""

@@ -77,7 +77,8 @@ class Lines:
 
     @property
     def last_run(self) -> Ints:
-        return self.run[np.arange(len(self.lanes)), self.lanes - 1]
+        """Of each line; -1 where it has no lane."""
+        return np.where(self.lanes > 0, self.run[np.arange(len(self.lanes)), self.lanes - 1], -1)
 
 
 def lines_of(c: Compute, w: Window, p: TileParams) -> Lines:

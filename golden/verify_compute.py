@@ -28,15 +28,16 @@ class Touched:
 class Computes:
     """What the computes and windows so far leave behind in the compute engine.
 
-    open_sums: by accumulator, (cols, rows, neurons, groups) of a sum that goes on, and its step. open_pool: pooling and
-    next row of a block with rows to come. classes: scores so far.
+    open_sums: by accumulator, (cols, rows, neurons, groups) of a sum that goes on, and its step; and the last compute
+    that has emitted the sum and left it there, 0 none. open_pool: pooling and next row of a block with rows to come.
+    classes: scores so far.
     """
 
     def __init__(self, p: TileParams) -> None:
         self.p = p
         self.window: Window | None = None
         self.bias_for = (0, 0)  # channels and groups whose biases are loaded
-        self.open_sums: dict[int, tuple[int, int, int, int, int]] = {}
+        self.open_sums: dict[int, tuple[tuple[int, int, int, int, int], int]] = {}
         self.open_pool: tuple[object, ...] | None = None
         self.classes = 0
 
@@ -44,19 +45,21 @@ class Computes:
         check_window(w, self.p)
         self.window = w
 
-    def take(self, c: Compute) -> Touched:
-        """Check a compute against the ones before; BadInput says what is wrong."""
+    def take(self, c: Compute, number: int = 0, written: int = 0) -> Touched:
+        """Check a compute, the segment's ``number``-th, against the ones before, of which ``written`` are certainly
+        written when it starts; BadInput says what is wrong."""
         if self.window is None:
             raise BadInput("a compute wants a WINDOW before it")
         self._sizes(c, self.window)
-        self._chain(c)
+        self._sums(c)
+        self._chain(c, number, written)
         synapses = self._synapses(c, self.window)
-        source = words_read(c, self.window, self.p)
+        source = words_read(c, self.window, self.p) if c.last_lanes else np.zeros(0, dtype=np.int64)
         return Touched(source, synapses, self._finish(c) if c.finish else np.zeros(0, dtype=np.int64))
 
     def close(self, classes: int) -> None:
         """Nothing may be open at the end."""
-        want(not self.open_sums, "a sum is still open; its last compute wants finish")
+        want(not self.open_sums, "a sum is still open; its last compute wants finish and hold 0")
         want(self.open_pool is None, "pooling windows are still open; the rows up to out_h are wanted")
         want(self.classes == classes, f"scores of {classes} classes are wanted, not of {self.classes}")
 
@@ -64,7 +67,8 @@ class Computes:
         p = self.p
         most = (1 << MAP_BITS) - 1
         for name, low, high in (
-            ("cols", 1, most), ("rows", 1, most), ("lines", 1, (1 << LINES_BITS) - 1), ("last_lanes", 1, w.taps),
+            ("cols", 1, most), ("rows", 1, most), ("lines", 1, (1 << LINES_BITS) - 1),
+            ("last_lanes", int(c.lines > 1 or c.first), w.taps), ("limb", 0, isa(p).limbs), ("shift", 0, isa(p).shifts),
             ("neurons", 1, p.neurons), ("groups", 1, min(p.groups, p.neurons // max(1, c.neurons))),
             ("sum_last", 0, p.accumulators - 1), ("sum_first", 0, c.sum_last), ("sum_at", c.sum_first, c.sum_last),
             ("tile", 1, c.sum_last - c.sum_first + 1), ("stride", 1, (1 << POOL_BITS) - 1 if c.groups == 1 else 1),
@@ -77,15 +81,25 @@ class Computes:
         want(max(banks) < p.banks, f"banks want to be below {p.banks}, not {max(banks)}")
         want(c.source != c.target, f"source and target want to be different buffers, not both {c.source.name}")
 
-    def _chain(self, c: Compute) -> None:
+    def _sums(self, c: Compute) -> None:
+        """How sums begin and leave."""
+        want(bool(c.first or not c.zero), "zero wants first")
+        want(bool(c.finish or not c.hold), "hold wants finish; a compute without it keeps its sums anyway")
+        want(bool(c.finish or not c.limb), "a limb wants finish")
+        want(bool(c.limb or not c.limb_top), "limb_top wants a limb")
+        bare = not (c.relu or c.scores or c.pool != Pool.NONE)
+        want(bare or not c.limb, "a limb wants neither relu, pooling nor scores")
+
+    def _chain(self, c: Compute, number: int, written: int) -> None:
         """Sums that go on over several computes stay in their accumulators."""
         steps = c.rows * -(-c.cols // c.groups)
         size = c.sum_last - c.sum_first + 1
         places = [c.sum_first + (c.sum_at - c.sum_first + step) % size for step in range(min(steps, size))]
-        if not (c.first and c.finish):
+        if not c.first or not c.finish or c.hold:
             want(c.tile >= steps, f"a sum over several computes wants one tile, not {steps} steps in {c.tile}s")
         for step, place in enumerate(places):
-            block, found = (c.cols, c.rows, c.neurons, c.groups, step), self.open_sums.pop(place, None)
+            block = (c.cols, c.rows, c.neurons, c.groups, step)
+            found, emitted = self.open_sums.pop(place, (None, 0))
             if c.first:
                 want(found is None, f"a sum is still open in accumulator {place}; finish it before another one starts")
             else:
@@ -94,8 +108,13 @@ class Computes:
                     found == block,
                     f"the open sum in accumulator {place} has (cols, rows, neurons, groups, step) {found}, not {block}",
                 )
-            if not c.finish:
-                self.open_sums[place] = block
+                want(
+                    emitted <= written or not c.last_lanes,
+                    f"the sum in accumulator {place}, to which lines are added, may not have left with compute "
+                    f"{emitted} yet; raise wait_written",
+                )
+            if not c.finish or c.hold:
+                self.open_sums[place] = block, number if c.hold else emitted
 
     def _synapses(self, c: Compute, w: Window) -> Ints:
         p, neurons = self.p, c.neurons * c.groups
@@ -110,7 +129,10 @@ class Computes:
             self.bias_for = (c.neurons, c.groups)
         channels, groups = self.bias_for
         there = channels >= c.neurons if c.groups == 1 else channels == c.neurons and groups >= c.groups
-        want(not c.first or there, f"biases of {c.neurons} neurons in {c.groups} groups want to be loaded first")
+        want(
+            not c.first or bool(c.zero) or there,
+            f"biases of {c.neurons} neurons in {c.groups} groups want to be loaded first",
+        )
         return found
 
     def _finish(self, c: Compute) -> Ints:

@@ -9,7 +9,7 @@ from amaranth.lib import data, enum
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.cursor import Cursor
-from hw.instructions import LINES_BITS
+from hw.instructions import LINES_BITS, SHIFT_BITS
 from hw.isa import Isa, Opcode
 from hw.params import bits_for
 from hw.signatures import below, instruction_layout
@@ -20,7 +20,8 @@ def step_layout(isa: Isa) -> data.StructLayout:
     """What travels down the pipeline with an issued line of a step.
 
     lanes, start, place: where each lane of each pixel finds its word, see WindowLanes. neurons: of one group; pixels:
-    of this step; active: neurons that compute. index: accumulator. first, complete: it takes its first, its last sum.
+    of this step; active: neurons that compute, none where nothing is added. index: accumulator. first, complete: it
+    takes its first, its last sum. zero: the first one starts at 0; shift: digits that what is added is shifted by.
     """
     p = isa.params
     return data.StructLayout(
@@ -33,6 +34,8 @@ def step_layout(isa: Isa) -> data.StructLayout:
             "pixels": bits_for(p.groups + 1),
             "index": bits_for(p.accumulators),
             "first": 1,
+            "zero": 1,
+            "shift": SHIFT_BITS,
             "complete": 1,
         }
     )
@@ -83,8 +86,8 @@ class ComputeEngine(Component):
 
     Timing: one cycle to take a window or a compute, one for a bias line, then one line of one step per cycle. A
     window, and a compute without a bias line that may start, is taken with the last issue of the compute before it. A
-    step whose cells are held already (see Cursor) reads nothing and does not wait for the port. In the first line of
-    ``first`` computes every step takes its accumulator, and waits until that is free.
+    step whose cells are held already (see Cursor), or that has no lanes, reads nothing and does not wait for the port.
+    In the first line of ``first`` computes every step takes its accumulator, and waits until that is free.
     """
 
     def __init__(self, isa: Isa) -> None:
@@ -132,11 +135,14 @@ class ComputeEngine(Component):
         next_index = Signal(range(p.accumulators))
         taken, freed, used = (Signal(p.accumulators, name=name) for name in ("taken", "freed", "used"))
         last_line, tile_done, ends, lanes_left = Signal(), Signal(), Signal(), Signal(range(p.synapses + 1))
+        adds, reads = Signal(), Signal()
         m.d.comb += [
             last_line.eq(line == c.lines - 1),
             tile_done.eq((step == c.tile - 1) | cursor.last),
             ends.eq(self.issue & last_line & cursor.last),
             lanes_left.eq(Mux(last_line, c.last_lanes, window.taps)),
+            adds.eq(lanes_left != 0),
+            reads.eq(adds & cursor.fresh),
             next_index.eq(Mux(index == c.sum_last, c.sum_first, index + 1)),
             window.window.eq(self.head_window),
             window.at.eq(cursor.place),
@@ -156,11 +162,13 @@ class ComputeEngine(Component):
             self.step.lanes.eq(window.lanes),
             self.step.start.eq(window.start),
             self.step.place.eq(window.place),
-            self.step.active.eq(below(c.neurons * cursor.pixels, p.neurons)),
+            self.step.active.eq(Mux(adds, below(c.neurons * cursor.pixels, p.neurons), 0)),
             self.step.neurons.eq(c.neurons),
             self.step.pixels.eq(cursor.pixels),
             self.step.index.eq(index),
             self.step.first.eq(c.first & (line == 0)),
+            self.step.zero.eq(c.zero),
+            self.step.shift.eq(c.shift),
             self.step.complete.eq(c.finish & last_line),
             cursor.config.eq(c),
             cursor.head.eq(head),
@@ -193,16 +201,16 @@ class ComputeEngine(Component):
             with m.Case(State.RUN):
                 with m.If(~room):
                     m.d.comb += self.cycle.eq(Cycle.STALL_ACCUMULATOR)
-                with m.Elif(cursor.fresh & ~self.port_free):
+                with m.Elif(reads & ~self.port_free):
                     m.d.comb += self.cycle.eq(Cycle.STALL_PORT)
                 with m.Else():
                     m.d.comb += [self.issue.eq(1), self.cycle.eq(Cycle.COMPUTE)]
                     m.d.comb += start.eq(ends & may_start & self.post_ready & ~head.load_bias)
                     m.d.comb += window.set.eq(ends & self.head_valid & self.head_is_window)
         m.d.comb += [
-            self.read.eq((state == State.RUN) & room & cursor.fresh),
+            self.read.eq((state == State.RUN) & room & reads),
             self.hold.eq(state == State.RUN),
-            self.fetch.weights.eq(self.issue & (step == 0)),
+            self.fetch.weights.eq(self.issue & adds & (step == 0)),
             self.head_ready.eq(start | window.set),
             self.post_push.eq(start),
             cursor.start.eq(start),

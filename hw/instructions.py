@@ -24,6 +24,8 @@ COLUMN_BITS = 3  # cells of a run
 POOL_BITS = 3
 LINES_BITS = 12  # weight lines of a compute
 CLASS_BITS = 8
+LIMB_BITS = 3
+SHIFT_BITS = 2  # digits that added lines are shifted by
 INCREMENT_BITS = (MAX_INCREMENTS - 1).bit_length()
 
 
@@ -170,10 +172,17 @@ class Compute(_Ordered):
     origin's row. A run whose ``ring_y + ky`` is at least ring_rows lies ring_back rows lower.
     ``columns`` cells of a run are read when the origin enters a cell, and at the start of a line, row or tile; they
     hold the words of all steps whose origins lie in that cell.
-    ``first``: sums start at the bias, else they go on from the accumulators (then all steps are one tile).
+    ``last_lanes`` 0 (of one line, not ``first``): nothing is read and nothing added.
+    ``first``: sums start at the bias, or with ``zero`` at 0; else they go on from the accumulators (then all steps are
+    one tile). What lines add is shifted left by ``shift`` digits of ``width - 1`` bits.
     Accumulators: the first step's sums are held in number ``sum_at``, the next ones' in those behind it; behind
     ``sum_last`` comes ``sum_first``. A ``first`` compute waits until an accumulator's last sum has left it.
-    ``finish``: sums leave the accumulators through NFU-3 (round, saturate, ``relu``) and pooling to the output.
+    ``finish``: sums leave the accumulators through NFU-3 (round, saturate, ``relu``) and pooling to the output. With
+    ``hold`` they stay in the accumulators as well (then all steps are one tile), for computes without ``first``; one
+    that adds lines to them waits with ``wait_written`` for the last one that emits them.
+    ``limb`` L above 0: NFU-3 gives digit L - 1 of the sum in base 2**(width - 1) instead, a word of at least 0; with
+    ``limb_top`` the lowest ``width`` bits, with their sign, of the sum without its L - 1 lowest digits
+    (hw.params.NumberFormat.limb). Limb L, read with the integer 1 for its weight and ``shift`` L - 1, adds its digit.
     ``load_bias``: the biases are the first ``neurons`` words of the SB line (bias_row, bias_bank), one a channel; they
     stay until the next load. A gated neuron keeps the bias it had.
     ``scores``: the wide sums also go to the margin controller as classes score_base, score_base + 1, ...
@@ -218,7 +227,12 @@ class Compute(_Ordered):
     bias_row: int = 0
     bias_bank: int = 0
     first: int = 1
+    zero: int = 0
+    shift: int = 0
     finish: int = 1
+    hold: int = 0
+    limb: int = 0
+    limb_top: int = 0
     relu: int = 0
     scores: int = 0
     score_base: int = 0

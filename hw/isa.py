@@ -15,11 +15,13 @@ from hw.instructions import (
     INCREMENT_BITS,
     KERNEL_BITS,
     KINDS,
+    LIMB_BITS,
     LINES_BITS,
     MAP_BITS,
     MAX_INCREMENTS,
     POOL_BITS,
     RECIPROCAL_BITS,
+    SHIFT_BITS,
     SYNC_BITS,
     Base,
     Buffer,
@@ -93,6 +95,9 @@ class Isa:
         self.sb_row_bits = bits_for(p.sb_rows)
         self.neuron_bits = bits_for(p.neurons)
         self.beat_bits = bits_for(p.dram_beats)  # width of a DRAM address in beats
+        digits = -(-p.accumulator_width // (p.fmt.width - 1))  # of a wide sum
+        self.limbs = min(digits, (1 << LIMB_BITS) - 1)  # numbers of limbs, from 1 on
+        self.shifts = min(digits - 1, (1 << SHIFT_BITS) - 1)  # digits to shift by, from 0 on
         self.fields: dict[Opcode, tuple[Field, ...]] = {
             Opcode.ENTRY: self._entry(),
             Opcode.LOAD: self._transfer(),
@@ -190,7 +195,11 @@ class Isa:
             Field("load_bias", 1),
             Field("bias_row", self.sb_row_bits),
             Field("bias_bank", self.neuron_bits),
-            *(Field(name, 1) for name in ("first", "finish", "relu", "scores")),
+            *(Field(name, 1) for name in ("first", "zero")),
+            Field("shift", SHIFT_BITS),
+            *(Field(name, 1) for name in ("finish", "hold")),
+            Field("limb", LIMB_BITS),
+            *(Field(name, 1) for name in ("limb_top", "relu", "scores")),
             Field("score_base", CLASS_BITS),
             Field("pool", 2),
             Field("pool_size", POOL_BITS),

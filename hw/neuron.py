@@ -4,12 +4,13 @@ All neurons are equal; the tile holds ``neurons`` instances of this one module, 
 the stage number that control uses: 1 SB read, 2 products, 3 sum, 4 accumulate.
 """
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.buffers import SynapseBank
 from hw.events import COUNTER_BITS, TOGGLES
+from hw.instructions import LIMB_BITS, SHIFT_BITS
 from hw.isa import Isa
 from hw.nfu import Accumulators, Activation, Products, Sum
 from hw.pool import POOL_SUM_BITS, PoolLane, pool_control
@@ -31,9 +32,10 @@ class Neuron(Component):
 
     stage 1: sb_read, sb_write : In(1) (never both), sb : In(row, lanes), sb_line : In(line).
     stage 2: operands : In(line), lanes2 : In(synapses); a neuron that is gated gets no lane. weights : Out(line).
-    stage 3: lanes3 : In(synapses), sum_en. stage 4: acc_en, acc_index, acc_first; bias_en, bias_word load the bias.
-    drain_index, drain_wide : Out, relu, word : Out(NFU-3 of drain_wide). pool : In(control), pool_word : In,
-    pooled : Out, vertical pooling. clear : In(1), toggles : Out(4 counters, activity only).
+    stage 3: lanes3 : In(synapses), sum_en. stage 4: acc_en, acc_index, acc_first, acc_zero (start at 0, not the
+    bias), acc_shift (of the sum, in digits); bias_en, bias_word load the bias.
+    drain_index, drain_wide : Out, relu, limb, limb_top, word : Out(NFU-3 of drain_wide). pool : In(control),
+    pool_word : In, pooled : Out, vertical pooling. clear : In(1), toggles : Out(4 counters, activity only).
     """
 
     def __init__(self, isa: Isa) -> None:
@@ -53,11 +55,15 @@ class Neuron(Component):
                 "acc_en": In(1),
                 "acc_index": In(range(p.accumulators)),
                 "acc_first": In(1),
+                "acc_zero": In(1),
+                "acc_shift": In(SHIFT_BITS),
                 "bias_en": In(1),
                 "bias_word": In(signed(p.fmt.width)),
                 "drain_index": In(range(p.accumulators)),
                 "drain_wide": Out(signed(p.accumulator_width)),
                 "relu": In(1),
+                "limb": In(LIMB_BITS),
+                "limb_top": In(1),
                 "word": Out(signed(p.fmt.width)),
                 "pool": In(pool_control(p)),
                 "pool_word": In(signed(p.fmt.width)),
@@ -95,6 +101,12 @@ class Neuron(Component):
         for i, product in enumerate(products.products):
             m.d.comb += getattr(total, f"product_{i}").eq(product)
 
+        addend = Signal(signed(p.accumulator_width))
+        m.d.comb += addend.eq(total.total)
+        with m.Switch(self.acc_shift):
+            for digits in range(1, self._isa.shifts + 1):
+                with m.Case(digits):
+                    m.d.comb += addend.eq(total.total << digits * (p.fmt.width - 1))
         bias = Signal(signed(p.fmt.width))
         with m.If(self.bias_en):
             m.d.sync += bias.eq(self.bias_word)
@@ -102,12 +114,14 @@ class Neuron(Component):
             accumulators.en.eq(self.acc_en),
             accumulators.index.eq(self.acc_index),
             accumulators.first.eq(self.acc_first),
-            accumulators.addend.eq(total.total),
-            accumulators.bias.eq(bias << p.fmt.frac),
+            accumulators.addend.eq(addend),
+            accumulators.bias.eq(Mux(self.acc_zero, 0, bias << p.fmt.frac)),
             accumulators.drain_index.eq(self.drain_index),
             self.drain_wide.eq(accumulators.drain),
             activation.wide.eq(accumulators.drain),
             activation.relu.eq(self.relu),
+            activation.limb.eq(self.limb),
+            activation.limb_top.eq(self.limb_top),
             self.word.eq(activation.word),
             lane.control.eq(self.pool),
             lane.word.eq(self.pool_word),

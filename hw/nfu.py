@@ -4,11 +4,13 @@ Gating makes two separate promises. Values: a gated lane adds nothing. Stillness
 everything behind it keep their bits.
 """
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.events import COUNTER_BITS
+from hw.instructions import LIMB_BITS
+from hw.isa import isa
 from hw.params import TileParams
 from hw.signatures import line_layout
 from hw.toggles import registers
@@ -154,17 +156,25 @@ class Accumulators(Component):
 
 
 class Activation(Component):
-    """NFU-3 of one neuron: round half up to ``frac`` bits, saturate, optionally ReLU. Combinational.
+    """NFU-3 of one neuron: round half up to ``frac`` bits, saturate, optionally ReLU; or a limb. Combinational.
 
-    Members: wide : In(signed(accumulator_width)). relu : In(1). word : Out(signed(width)).
-    The rule is hw.params.NumberFormat.narrow.
+    Members: wide : In(signed(accumulator_width)). relu : In(1). limb : In, a limb's number, 0 none; limb_top : In(1).
+    word : Out(signed(width)). The rules are hw.params.NumberFormat.narrow and limb.
     """
 
     latency = 0
 
     def __init__(self, p: TileParams) -> None:
         self._p = p
-        super().__init__({"wide": In(signed(p.accumulator_width)), "relu": In(1), "word": Out(signed(p.fmt.width))})
+        super().__init__(
+            {
+                "wide": In(signed(p.accumulator_width)),
+                "relu": In(1),
+                "limb": In(LIMB_BITS),
+                "limb_top": In(1),
+                "word": Out(signed(p.fmt.width)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -181,4 +191,11 @@ class Activation(Component):
             m.d.comb += self.word.eq(fmt.low)
         with m.Else():
             m.d.comb += self.word.eq(kept)
+        digits = fmt.width - 1
+        with m.Switch(self.limb):
+            for number in range(1, isa(self._p).limbs + 1):
+                rest = Signal(signed(fmt.width), name=f"limb_{number}")
+                m.d.comb += rest.eq(self.wide >> (number - 1) * digits)
+                with m.Case(number):
+                    m.d.comb += self.word.eq(Cat(rest[:digits], rest[digits] & self.limb_top).as_signed())
         return m

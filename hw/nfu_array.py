@@ -8,6 +8,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.compute import fetch_layout, step_layout
 from hw.events import COUNTER_BITS
+from hw.instructions import LIMB_BITS
 from hw.isa import Isa
 from hw.neuron import NEURON_TOGGLES, Neuron
 from hw.params import bits_for
@@ -22,7 +23,7 @@ class NfuArray(Component):
     """Members: issue, step : In, fetch : In, of stage 0. line : In(row of a buffer), the gathered words, at stage 1.
     sb_write : In(neurons), sb_row, sb_lanes : In, sb_lines : In, and which of them each neuron takes, sb_pick : In;
     sb_granted : Out, DMA's writes into SB; reads go first.
-    complete : Out(1), an accumulator got its last sum. drain_index, relu : In, words, wide : Out.
+    complete : Out(1), an accumulator got its last sum. drain_index, relu, limb, limb_top : In, words, wide : Out.
     pool : In(control), pool_words : In, pooled : Out, vertical pooling in neurons below ``neurons`` : In; those below
     ``readers`` : In read.
     products, accumulates, gated, sb_reads : Out, events of the cycle. clear : In, toggles : Out (activity only).
@@ -53,6 +54,8 @@ class NfuArray(Component):
                 "complete": Out(1),
                 "drain_index": In(range(p.accumulators)),
                 "relu": In(1),
+                "limb": In(LIMB_BITS),
+                "limb_top": In(1),
                 "words": Out(result_layout(p)),
                 "wide": Out(wide_layout(p)),
                 "pool": In(pool_control(p)),
@@ -75,7 +78,10 @@ class NfuArray(Component):
         isa, p = self._isa, self._isa.params
         first_valid, step, fetch = Signal(), Signal(step_layout(isa)), Signal(fetch_layout(isa))  # stage 1
         tail = data.StructLayout(
-            {name: step_layout(isa)[name].shape for name in ("active", "neurons", "index", "first", "complete")}
+            {
+                name: step_layout(isa)[name].shape
+                for name in ("active", "neurons", "index", "first", "zero", "shift", "complete")
+            }
         )
         stages = {i: Signal(data.StructLayout({"valid": 1, "step": tail}), name=f"stage_{i}") for i in (2, 3, 4)}
         lanes_2, lanes_3 = Signal(lanes_layout(p)), Signal(lanes_layout(p))
@@ -123,10 +129,14 @@ class NfuArray(Component):
                 neuron.acc_en.eq(active[4]),
                 neuron.acc_index.eq(stages[4].step.index),
                 neuron.acc_first.eq(stages[4].step.first),
+                neuron.acc_zero.eq(stages[4].step.zero),
+                neuron.acc_shift.eq(stages[4].step.shift),
                 neuron.bias_en.eq(bias_3),
                 neuron.bias_word.eq(held_bias[n]),
                 neuron.drain_index.eq(self.drain_index),
                 neuron.relu.eq(self.relu),
+                neuron.limb.eq(self.limb),
+                neuron.limb_top.eq(self.limb_top),
                 self.words[n].eq(neuron.word),
                 self.wide[n].eq(neuron.drain_wide),
                 neuron.pool.eq(self.pool),
@@ -144,7 +154,7 @@ class NfuArray(Component):
             self.complete.eq(stages[4].valid & stages[4].step.complete),
             self.products.eq(Mux(first_valid, popcount(step.lanes.as_value()) * step.neurons, 0)),
             self.gated.eq(Mux(first_valid, p.neurons * p.synapses - self.products, 0)),
-            self.accumulates.eq(Mux(first_valid, step.neurons * step.pixels, 0)),
+            self.accumulates.eq(Mux(first_valid & step.active[0], step.neurons * step.pixels, 0)),
         ]
         with m.If(fetch.bias):
             m.d.comb += self.sb_reads.eq(p.synapses)

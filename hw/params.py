@@ -72,6 +72,13 @@ class NumberFormat:
         """Code of an exact sum of products (2*frac fraction bits): one rounding, one saturation."""
         return self.saturate((wide + self.half) >> self.frac)
 
+    def limb(self, wide: int, number: int, top: bool) -> int:
+        """Digit ``number - 1`` of a wide sum in base 2**(width-1); ``top``: the sum without the digits below it, which
+        wants to fit a word. Then the sum is the limbs' sum, each shifted left by its number - 1 digits."""
+        digits = self.width - 1
+        rest = wide >> (number - 1) * digits
+        return rest if top else rest & ((1 << digits) - 1)
+
     @property
     def half(self) -> int:
         """Rounding constant added to a wide sum before its ``frac`` low bits are dropped."""

@@ -6,7 +6,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.events import COUNTER_BITS
-from hw.instructions import CLASS_BITS
+from hw.instructions import CLASS_BITS, LIMB_BITS
 from hw.isa import MAP_BITS, Isa, Opcode, Pool
 from hw.output import OutputWriter
 from hw.pool import PoolSequencer, pool_control, pooled_layout
@@ -27,8 +27,9 @@ class PostProcess(Component):
     """Works through the computes in order, one step's result vector at a time.
 
     Members: push : In(1), config : In(Compute fields), ready : Out(1), the queue of computes (four deep).
-    complete : In(1), an accumulator got its last sum. drain_index : Out, relu : Out, words : In(NFU-3 of that index).
-    drained : Out(1), that accumulator is free. neurons : Out, lanes in use in it: channels times pixels of its step.
+    complete : In(1), an accumulator got its last sum. drain_index, relu, limb, limb_top : Out, words : In(NFU-3 of
+    that index). taken : Out(1), they are taken in this cycle; drained : Out(1), and that accumulator is free. neurons :
+    Out, lanes in use in it: channels times pixels of its step.
     score : Out(1), its wide sums are scores; score_base.
     pool : Out(pool_control), pool_words : Out, pool_neurons : Out, lanes in use there, pool_readers : Out, lanes that
     read ahead, pooled : In(pooled_layout), the vertical pooling lanes. updates : Out, words taken into pooling windows
@@ -53,7 +54,10 @@ class PostProcess(Component):
                 "complete": In(1),
                 "drain_index": Out(range(p.accumulators)),
                 "relu": Out(1),
+                "limb": Out(LIMB_BITS),
+                "limb_top": Out(1),
                 "words": In(result_layout(p)),
+                "taken": Out(1),
                 "drained": Out(1),
                 "score": Out(1),
                 "score_base": Out(CLASS_BITS),
@@ -88,7 +92,7 @@ class PostProcess(Component):
         c = Signal(compute)
         state = Signal(State)
         straight = c.pool == Pool.NONE
-        completed = Signal(range(p.accumulators + 1))
+        completed = Signal(range((QUEUE + 1) * p.accumulators + 1))  # sums that stay are completed again
         rows_left, cols_left = Signal(MAP_BITS), Signal(MAP_BITS)
         pixels, last = Signal(range(p.groups + 1)), Signal()
         # the vector in the result registers; the one in the lanes of vertical pooling
@@ -102,8 +106,11 @@ class PostProcess(Component):
             last.eq(cols_left <= c.groups),
             pixels.eq(Mux(last, cols_left, c.groups)),
             take.eq((state == State.DRAIN) & (completed != 0) & (rows_left != 0) & (~held_valid | held_done)),
-            self.drained.eq(take),
+            self.taken.eq(take),
+            self.drained.eq(take & ~c.hold),
             self.relu.eq(c.relu),
+            self.limb.eq(c.limb),
+            self.limb_top.eq(c.limb_top),
             self.neurons.eq(c.neurons * pixels),
             self.score.eq(take & c.scores),
             self.score_base.eq(c.score_base),

@@ -236,7 +236,7 @@ class Candidates:
     ) -> list[tuple[LayerPlan, LayerPlan, State]]:
         """The cheapest pair for every state that it can leave behind. The blocks are those between second's cuts."""
         cuts, channels = second.cuts, second.in_shape[0]
-        if not cuts or cuts != tuple(range(cuts[0], channels, cuts[0])) or self.p.neurons % cuts[0]:
+        if not cuts or cuts != tuple(range(cuts[0], channels, cuts[0])) or self.p.neurons % cuts[0] or layer.kept:
             return []
         view, target = view_of(second, self.p), Buffer(1 - state.source)
         if view.vector:

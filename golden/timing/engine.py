@@ -22,7 +22,8 @@ class Engine:
 
     def __init__(self, accumulators: int) -> None:
         self._used = bytearray(accumulators)
-        self._complete: deque[int] = deque()  # accumulators whose sums are complete, the one that drains first in front
+        # accumulators whose sums are complete, the one that drains first in front; -1: it stays taken
+        self._complete: deque[int] = deque()
         self.queue: deque[Walk | None] = deque()  # None: a window
         self.state = TAKE
         self.walk: Walk | None = None
@@ -83,17 +84,17 @@ class Engine:
         if allocate and self._used[index]:
             return STALL_ACCUMULATOR
         step = self.tile_start + place
-        if not place or walk.fresh[step % walk.row_steps]:
+        if walk.reads and (not place or walk.fresh[step % walk.row_steps]):
             if urgent and source == walk.source and urgent & walk.banks(step, line):
                 self.moved = True
                 return STALL_PORT
             self.gather = walk, step, line
-        self.weights = not place
+        self.weights = not place and walk.reads
         self.complete = walk.finish and line == walk.lines - 1
         if allocate:
             self._used[index] = True
         if self.complete:
-            self._complete.append(index)
+            self._complete.append(-1 if walk.hold else index)
         self.at += 1
         if self.at == self.issues:
             self.moved = True
@@ -141,5 +142,7 @@ class Engine:
         self.at += count
 
     def drained(self) -> None:
-        """A complete sum has left its accumulator."""
-        self._used[self._complete.popleft()] = False
+        """A complete sum has left its accumulator, or was emitted and stays."""
+        index = self._complete.popleft()
+        if index >= 0:
+            self._used[index] = False

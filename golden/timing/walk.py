@@ -41,15 +41,16 @@ class Lines:
 class Walk:
     """A Compute with what the engine needs to know of it in every cycle.
 
-    steps: of all; row_steps: of an output row; fresh: per step of a row, its cells have to be read in any case (also at
-    the start of a tile and a line all have to).
+    steps: of all; row_steps: of an output row; reads: it has lanes, without any nothing is read; fresh: per step of a
+    row, its cells have to be read in any case (also at the start of a tile and a line all have to).
     """
 
     def __init__(self, c: Compute, lines: Lines, taps: int, p: TileParams) -> None:
         self.c, self._lines, self._taps, self._p = c, lines, taps, p
         self.wait_dma, self.wait_read, self.wait_written = c.wait_dma, c.wait_read, c.wait_written
         self.source, self.load_bias, self.lines = int(c.source), bool(c.load_bias), c.lines
-        self.first, self.finish, self.tile = bool(c.first), bool(c.finish), c.tile
+        self.first, self.finish, self.hold, self.tile = bool(c.first), bool(c.finish), bool(c.hold), c.tile
+        self.reads = c.last_lanes > 0
         self._sum_first, self._sum_offset = c.sum_first, c.sum_at - c.sum_first
         self._sums = c.sum_last - c.sum_first + 1
         self.row_steps = -(-c.cols // c.groups)

@@ -1,4 +1,4 @@
-"""Hand-made programs: a Window from a map's pitches, and random computes with their results by plain convolution.
+"""Hand-made programs: random computes with their results by plain convolution.
 
 Nothing here comes from the mapper: it is what the interpreter, the counts and the verifier are held to without it.
 """
@@ -12,71 +12,14 @@ from numpy.typing import NDArray
 
 from golden.interpret import Dram, Interpreter, Outcome
 from golden.mapping.dram_image import pack_lines, pack_rows
-from hw.instructions import UNUSED, Buffer, Compute, End, Entry, Instruction, Load, Window
+from hw.instructions import UNUSED, Buffer, Compute, End, Entry, Instruction, Load
 from hw.isa import isa
 from hw.params import TileParams
+from tests.golden.kept_sums import left_as, restored
+from tests.golden.maps import Map, random_place
 
 Ints = NDArray[np.int64]
 DATA = 1 << 10  # beat from which on a program's data lie
-
-
-@dataclass(frozen=True)
-class Map:
-    """Where a map with windows of kernel_h x kernel_w lies: row (c, y) starts at cell c * plane + y * pitch."""
-
-    kernel_h: int
-    kernel_w: int
-    pitch: int
-    plane: int
-
-    def cell(self, run: int) -> int:
-        """Start of a run, its ky counted from row 0 of its channel."""
-        c, ky = divmod(run, self.kernel_h)
-        return c * self.plane + ky * self.pitch
-
-    def spacing(self, p: TileParams) -> int:
-        return (self.plane if self.kernel_h == 1 else self.pitch) % p.banks
-
-    def window(self, p: TileParams, taps: int, first_line: int, lines: int, columns: int) -> Window:
-        """The Window of ``lines`` lines from ``first_line`` on, every field from the addresses of the runs."""
-        spacing, mask = self.spacing(p), (1 << isa(p).row_bits) - 1
-        start = first_line * taps
-        run, advance = start // self.kernel_w, taps // self.kernel_w
-
-        def rows(cells: int) -> int:
-            assert cells % p.banks == 0, "the pitches do not keep runs apart by the spacing"
-            return cells // p.banks & mask
-
-        delta: dict[int, int] = {}
-        for line in range(first_line, first_line + lines - 1):
-            here, there = line * taps // self.kernel_w, (line + 1) * taps // self.kernel_w
-            for r in range(p.synapses):
-                carry_x = there - here - advance
-                carry_y = int((here + r) % self.kernel_h + advance % self.kernel_h + carry_x >= self.kernel_h)
-                change = rows(self.cell(there + r) - self.cell(here + r) - (there - here) * spacing)
-                assert delta.setdefault(carry_x + 2 * carry_y, change) == change
-        slots = {(r * spacing + m) % p.banks: (r, m) for r in range(self.runs(taps)) for m in range(columns)}
-        assert len(slots) == self.runs(taps) * columns
-        line_row, line_bank = divmod(advance * spacing, p.banks)
-        served = [slots.get(k, (0, UNUSED)) for k in range(p.banks)]
-        return Window(
-            kernel_w=self.kernel_w, kernel_h=self.kernel_h, taps=taps, step_x=taps % self.kernel_w,
-            step_y=advance % self.kernel_h, spacing=spacing, line_row=line_row & mask, line_bank=line_bank,
-            delta=(delta.get(0, 0), delta.get(1, 0), delta.get(2, 0), delta.get(3, 0)),
-            kx=tuple((start + e) % self.kernel_w for e in range(p.synapses)),
-            ky=tuple((run + r) % self.kernel_h for r in range(p.synapses)),
-            row_offset=tuple(rows(self.cell(run + r) - self.cell(run) - r * spacing) for r in range(p.synapses)),
-            slot_run=tuple(r for r, _ in served), slot_column=tuple(m for _, m in served),
-            slot_carry=tuple(0 if m == UNUSED else (r * spacing + m) // p.banks for r, m in served),
-        )  # fmt: skip
-
-    def runs(self, taps: int) -> int:
-        """Runs of a line at most, over every kx at which one can start."""
-        return max(-(-(line * taps % self.kernel_w + taps) // self.kernel_w) for line in range(self.kernel_w))
-
-    def reads_apart(self, p: TileParams, taps: int, columns: int) -> bool:
-        cells = [(r * self.spacing(p) + m) % p.banks for r in range(self.runs(taps)) for m in range(columns)]
-        return len(set(cells)) == len(cells)
 
 
 @dataclass
@@ -134,7 +77,8 @@ class Program:
 
 @dataclass(frozen=True)
 class Case:
-    """A random compute (perhaps in two pieces of weight lines) and its words in the order in which they leave."""
+    """A random compute and its words in the order in which they leave. It may come in two pieces of weight lines, go on
+    from sums that were taken apart into limbs before, and leave several times, rounded or as limbs."""
 
     program: Program
     computes: tuple[Compute, ...]
@@ -166,17 +110,22 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     ring = max(high - low, kernel_h) + rng.randrange(2) if rng.random() < 0.6 else 0
     columns = -(-(size - 1 + groups - 1 + kernel_w) // size)
     taps = rng.randint(1, p.synapses)
-    place = _place(rng, p, Map(kernel_h, kernel_w, -(-width // size), 0), taps, columns, ring, ring or height)
+    place = random_place(rng, p, Map(kernel_h, kernel_w, -(-width // size), 0), taps, columns, ring, ring or height)
     if place is None or columns >= UNUSED or channels * place.plane > p.nbin_rows * p.banks or high <= low:
         return None
     elements = channels * kernel_h * kernel_w
     lines = -(-elements // taps)
     steps = rows * -(-cols // groups)
+    chained = steps <= p.accumulators and rng.random() < 0.6
     cuts = [0, lines]
-    if lines > 1 and steps <= p.accumulators and rng.random() < 0.5:
+    if lines > 1 and chained and rng.random() < 0.7:
         cuts.insert(1, rng.randrange(1, lines))
+    before = restored(rng, p, (neurons, rows, cols), groups, channels * place.plane) if chained else None
     pitch_out, vector = -(-(size - 1 + cols) // size), rows * cols == 1 and rng.random() < 0.5
-    if lines >= p.sb_rows or neurons * rows * pitch_out + 1 > p.nbout_rows * p.banks:
+    leaves = rng.randint(1, 4) if chained else 1
+    area = neurons * rows * pitch_out
+    maps = channels * (high - low) + (len(before.limbs) * neurons * rows if before else 0)
+    if lines + 1 >= p.sb_rows or (leaves + 2) * area + p.banks > p.nbout_rows * p.banks or maps > 180:
         return None
 
     codes = numbers.integers(p.fmt.low, p.fmt.high + 1, (channels, height, width))
@@ -187,6 +136,10 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         for y in range(low, high):
             at = c * place.plane + (y % ring if ring else y) * place.pitch
             program.row(codes[c, y], Buffer.NBIN, at)
+    if before:
+        for at, limb in zip(before.cells, before.limbs, strict=True):
+            for n, y in np.ndindex(neurons, rows):
+                program.row(limb[n, y], Buffer.NBIN, at + before.place.cell(n) + y * before.place.pitch)
     line = np.zeros((1, 1, p.synapses), dtype=np.int64)
     line[0, 0, :neurons] = bias
     program.lines(line, 0, neurons, 1)
@@ -195,6 +148,14 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     table = np.zeros((lines, neurons, p.synapses), dtype=np.int64)
     table[..., :taps] = packed.reshape(neurons, lines, taps).transpose(1, 0, 2)
     program.lines(table, 1, elements - (lines - 1) * taps, groups)
+    ones = np.zeros((1, neurons, p.synapses), dtype=np.int64)
+    ones[0, range(neurons), range(neurons)] = 1
+    program.lines(ones, 1 + lines, neurons, groups)
+    needed = len(program.code)
+    free = before.end if before else channels * place.plane
+    spare = (p.nbin_rows * p.banks - free) * size
+    while spare >= 8 * p.beat_words and rng.random() < 0.7:  # loads of no use that meet the computes
+        program.row(numbers.integers(0, 9, 8 * p.beat_words), Buffer.NBIN, free)
 
     mask = (1 << isa(p).row_bits) - 1
 
@@ -203,7 +164,7 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         return {f"{prefix}row": row_ & mask, f"{prefix}bank": bank}
 
     to_sub, to_cell = rng.randrange(size), rng.randrange(p.banks)
-    tile = rng.randint(steps if len(cuts) > 2 else 1, p.accumulators)
+    tile = rng.randint(steps if chained else 1, p.accumulators)
     sum_first = rng.randint(0, p.accumulators - tile)
     sum_last = rng.randint(sum_first + tile - 1, p.accumulators - 1)
     step_cells, step_sub = divmod(groups * stride, size)
@@ -213,49 +174,78 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         ring_y=ring_y if ring else 0, ring_rows=ring, ring_back=ring * place.pitch // p.banks, columns=columns,
         cols=cols, rows=rows, neurons=neurons, groups=groups, relu=rng.randrange(2), to_sub=to_sub, to_cols=cols,
         vector=int(vector), tile=tile, sum_at=rng.randint(sum_first, sum_last), sum_first=sum_first, sum_last=sum_last,
-        **pair("step_y_", stride * place.pitch), **pair("to_", to_cell), **pair("to_y_", pitch_out),
+        wait_dma=needed, **pair("step_y_", stride * place.pitch), **pair("to_y_", pitch_out),
         **pair("to_n_", rows * pitch_out),
     )  # fmt: skip
-    computes = []
-    for first, end in zip(cuts, cuts[1:], strict=False):
+    computes: list[Compute] = []
+    if before:
+        step_cells, step_sub = divmod(groups, size)
+        program.code.append(before.place.window(p, neurons, 0, 1, before.columns))
+        for k in rng.sample(range(len(before.limbs)), len(before.limbs)):
+            compute = replace(
+                common, sub=0, x0=0, y0=0, stride=1, in_w=cols, in_h=rows, step_cells=step_cells, step_sub=step_sub,
+                ring_y=0, ring_rows=0, ring_back=0, columns=before.columns, lines=1, last_lanes=neurons,
+                sb_row=1 + lines, first=int(not computes), zero=int(not computes), shift=k, finish=0, relu=0,
+                **pair("", before.cells[k]), **pair("step_y_", before.place.pitch),
+            )  # fmt: skip
+            computes.append(compute)
+            program.code.append(compute)
+    start: Ints = before.wide if before else (bias << p.fmt.frac)[:, None, None]
+    zero = not before and rng.random() < 0.2
+    if zero:
+        start = np.zeros_like(start)
+    words: list[int] = []
+    left = 0  # times that sums have left so far
+
+    def leave(compute: Compute, end: int, hold: bool) -> Compute:
+        """``compute`` with the place of what leaves after ``end`` lines; notes its words."""
+        nonlocal left
+        part = packed.copy()
+        part[:, end * taps :] = 0
+        kernels = part[:, :elements].reshape(weights.shape)
+        wide = start + _convolved(codes, kernels, stride, (pad_h, pad_w))[:, row : row + rows, col : col + cols]
+        found = replace(compute, finish=1, hold=int(hold), **pair("to_", to_cell + left * area))
+        if rng.random() < 0.6 and chained:
+            found = replace(found, limb=rng.randint(1, isa(p).limbs), limb_top=rng.randrange(2), relu=0)
+        results = left_as(found, wide, p)
+        words.extend(emitted(results, 0 if vector else to_sub, p))
+        left += 1
+        return found
+
+    def piece(first: int, end: int) -> Compute:
+        """Lines ``first`` to ``end``, behind their window."""
         run = first * taps // kernel_w
         origin = place.cell(run) + (ring_y if ring else y0) * place.pitch + x0 // size
-        last = end == lines
-        compute = replace(
-            common, lines=end - first, last_lanes=elements - (lines - 1) * taps if last else taps, sb_row=1 + first,
-            load_bias=int(first == 0), first=int(first == 0), finish=int(last), **pair("", origin),
-        )  # fmt: skip
-        program.code += [place.window(p, taps, first, end - first, columns), compute]
+        program.code.append(place.window(p, taps, first, end - first, columns))
+        last_lanes = elements - (lines - 1) * taps if end == lines else taps
+        return replace(common, lines=end - first, last_lanes=last_lanes, sb_row=1 + first, **pair("", origin))
+
+    def add(compute: Compute) -> None:
+        program.code.append(compute)
         computes.append(compute)
-    results = _convolved(codes, weights, bias, stride, (pad_h, pad_w), p)[:, row : row + rows, col : col + cols]
-    if common.relu:
-        results = results.clip(0)
-    return Case(program, tuple(computes), emitted(results, 0 if vector else to_sub, p))
+
+    for first, end in zip(cuts, cuts[1:], strict=False):
+        compute = replace(
+            piece(first, end), load_bias=int(first == 0 and not zero), first=int(not computes),
+            zero=int(zero and not computes), finish=0,
+            wait_written=len(computes) if computes and computes[-1].hold else 0,
+        )  # fmt: skip
+        early = end < lines and rng.random() < 0.3
+        add(leave(compute, end, early or leaves > 1) if early or end == lines else compute)
+    for k in range(1, leaves):
+        add(leave(replace(common, lines=1, last_lanes=0, first=0), lines, k < leaves - 1))
+    if chained and rng.random() < 0.5:  # other sums take the same accumulators
+        start = np.zeros_like(start)
+        add(leave(replace(piece(0, lines), zero=1), lines, False))
+    return Case(program, tuple(computes), words)
 
 
-def _place(
-    rng: random.Random, p: TileParams, least: Map, taps: int, columns: int, ring: int, rows: int
-) -> Map | None:  # fmt: skip
-    """Pitches with which the lines' runs meet in no bank; rows of a ring keep their banks when they wrap."""
-    pitches = [n for n in range(least.pitch, least.pitch + p.banks) if not ring or ring * n % p.banks == 0]
-    found = []
-    for pitch in pitches:
-        for plane in range(rows * pitch, rows * pitch + p.banks):
-            place = replace(least, pitch=pitch, plane=plane)
-            follows = least.kernel_h == 1 or (plane - pitch * least.kernel_h) % p.banks == 0
-            if follows and place.reads_apart(p, taps, columns):
-                found.append(place)
-    return rng.choice(found) if found else None
-
-
-def _convolved(
-    codes: Ints, weights: Ints, bias: Ints, stride: int, padding: tuple[int, int], p: TileParams
-) -> Ints:  # fmt: skip
-    """Words [neurons, out_h, out_w] before ReLU, window by window in whole numbers."""
+def _convolved(codes: Ints, weights: Ints, stride: int, padding: tuple[int, int]) -> Ints:
+    """Sums [neurons, out_h, out_w] without biases, window by window in whole numbers."""
     padded = np.pad(codes, ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
     windows = np.lib.stride_tricks.sliding_window_view(padded, weights.shape[2:], axis=(1, 2))[:, ::stride, ::stride]
-    wide: Any = np.einsum("cyxhw,nchw->nyx", windows, weights) + (bias << p.fmt.frac)[:, None, None]
-    return ((wide + p.fmt.half) >> p.fmt.frac).clip(p.fmt.low, p.fmt.high)
+    wide: Ints = np.einsum("cyxhw,nchw->nyx", windows, weights)
+    return wide
 
 
 def emitted(results: Ints, to_sub: int, p: TileParams) -> list[int]:

@@ -16,7 +16,7 @@ from hw.events import WORK
 from hw.instructions import Base, Buffer, Compute, Decide, End, Instruction, Load, Pool, Store
 from hw.isa import isa
 from hw.params import TileParams, preset
-from tests.golden.programs import Map
+from tests.golden.maps import Map
 from tests.golden.random_networks import increments, networks
 
 

@@ -13,7 +13,9 @@ from hw.errors import BadInput
 from hw.instructions import UNUSED, Buffer, Compute, End, Entry, Instruction, Load, Pool, Store, Window
 from hw.isa import isa
 from hw.params import PRESETS, preset
-from tests.golden.programs import Map, Program, random_case
+from tests.golden.kept_sums import kept_ways
+from tests.golden.maps import Map
+from tests.golden.programs import Program, random_case
 
 SEEDS = 100
 
@@ -40,11 +42,12 @@ def test_random_computes(name: str) -> None:
             met["vector"] += c.vector
             met["left edge"] += c.x0 < 0
             met["top edge"] += c.y0 < 0
+            met.update(kept_ways(c, p))
             met["ring"] += c.ring_rows > 0
             met["ring that wraps"] += c.ring_rows > 0 and c.ring_y + (c.rows - 1) * c.stride >= c.ring_rows
     assert words > 900
     assert min(met.values()) > 0, met
-    assert len(met) == 10
+    assert len(met) == 14 + 2 * isa(p).limbs + isa(p).shifts
 
 
 P = preset("small")
@@ -80,6 +83,20 @@ def test_words_of_a_read_cell_that_no_lane_uses_may_be_unknown() -> None:
     assert found.words == [P.fmt.narrow((1 << P.fmt.frac) + 4)] * 4
     assert found.counts["nbin_read"] == 4 * P.cell_words
     assert found.counts["nbin_write"] == 4
+
+
+def test_a_sum_of_ones_as_limbs_and_again() -> None:
+    """The sum stays, leaves as digits of 15 bits, and goes on with half of its lines once more, a digit higher."""
+    held, low = replace(SUM, hold=1), replace(SUM, first=0, load_bias=0, last_lanes=0, limb=1, hold=1)
+    top, more = replace(low, limb=2, limb_top=1), replace(SUM, first=0, load_bias=0, last_lanes=2, shift=1, limb=2)
+    found = run(BIAS, WEIGHTS, INPUT, ONE, held, low, top, more, replace(SUM, zero=1, limb=1), End())
+    wide = (1 << P.fmt.frac) + 4
+    assert found.words == [P.fmt.narrow(wide)] * 4 + [wide & 0x7FFF] * 4 + [0] * 4 + [2] * 4 + [4] * 4
+    assert found.counts["compute_cycles"] == 5
+    assert found.counts["multiply"] == found.counts["sb_read"] - 2 * P.synapses == (4 + 2 + 4) * 4
+    assert found.counts["accumulate"] == 3 * 4
+    assert found.counts["activation"] == 5 * 4
+    assert found.counts["nbin_read"] == 3 * 4 * P.cell_words - 2 * P.cell_words
 
 
 POOLED = replace(SUM, cols=5, in_w=5, step_sub=1, columns=1, tile=5, pool=Pool.MAX, out_w=5, pool_w=5, pool_h=9)
@@ -137,6 +154,20 @@ WRONG: list[tuple[list[Any], str]] = [
     (
         [BIAS, WEIGHTS, INPUT, ONE, replace(SUM, groups=2, neurons=2, stride=2), End()],
         "groups above 1 want stride 1, not 2",
+    ),
+    ([BIAS, WEIGHTS, INPUT, ONE, replace(SUM, last_lanes=0), End()], "adds nothing wants one line and first 0"),
+    ([BIAS, WEIGHTS, INPUT, ONE, replace(SUM, limb=4), End()], "limbs 1 to 3 are wanted, without relu, pooling and"),
+    (
+        [BIAS, WEIGHTS, INPUT, ONE, replace(SUM, limb=1, relu=1), End()],
+        "limbs 1 to 3 are wanted, without relu, pooling",
+    ),
+    (
+        [BIAS, WEIGHTS, INPUT, ONE, replace(SUM, hold=1), SUM, End()],
+        r"accumulators \[0\] still hold sums that go on",
+    ),
+    (
+        [BIAS, WEIGHTS, INPUT, ONE, SUM, replace(SUM, first=0, last_lanes=0), End()],
+        r"accumulators \[0\] hold no sums that a chained compute could go on from",
     ),
     (
         [BIAS, WEIGHTS, ROWS, APART, replace(SUM, cols=2, in_w=5, step_sub=1, vector=1, to_cols=2), End()],

@@ -19,7 +19,8 @@ from hw.errors import BadInput
 from hw.instructions import UNUSED, Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Pool, Store, Window
 from hw.isa import isa
 from hw.params import PRESETS, preset
-from tests.golden.programs import Map, Program, random_case
+from tests.golden.maps import Map
+from tests.golden.programs import Program, random_case
 from tests.golden.random_networks import increments, networks
 
 
@@ -340,12 +341,13 @@ def test_words_that_are_followed_are_those_that_the_machine_uses(name: str) -> N
     used = unused = 0
     for seed in range(40):
         case = random_case(seed, p)
-        computes, size = Computes(p), p.nbin_rows * p.row_words
+        computes, size, number = Computes(p), p.nbin_rows * p.row_words, 0
         for item in case.program.code:
             if isinstance(item, Window):
                 computes.take_window(item)
             elif isinstance(item, Compute):
-                followed = computes.take(item).source
+                number += 1
+                followed = computes.take(item, number, item.wait_written).source
                 assert followed.size == len(set(followed.tolist()))
                 for word in rng.sample(followed.tolist(), min(3, len(followed))):
                     with pytest.raises(BadInput, match="reads words that were never written"):
