@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from golden.mapping.assembly import Planned, assemble, code_of
+from golden.mapping.banks import gaps, quickest
 from golden.mapping.dram_image import pack_lines
 from golden.mapping.emission import Constants
 from golden.mapping.fusion import cut_networks, fused_sizes
@@ -149,9 +150,16 @@ class _Mapper:
         every = [*fresh, *(found for found in resumed if found is not None)]
         self.score = sum(math.log(max(found.cycles, 1)) for found in every)
         scratch_beats = max(found.scratch_beats for found in every)
-        planned = [Planned(found.plans, found.ops) for found in fresh]
         later = [Planned(found.plans, found.ops) if found is not None else None for found in resumed]
-        return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, p)
+        moves = rate is None and scratch_beats > 0  # kept maps lie where every segment looks for them
+        if self.search and moves:
+            scratch_beats += max(gaps(p))
+
+        def assembled(image_gap: int, moved: Sequence[int]) -> Mapped:
+            planned = [Planned(found.plans, found.ops, at) for found, at in zip(fresh, moved, strict=True)]
+            return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, image_gap, p)
+
+        return quickest(assembled, len(nets), moves) if self.search else assembled(0, [0] * len(nets))
 
     def _choose(self, constants: "_Constants", shared: "_Shared", rate: float) -> list[Kept]:
         """What the segments of an escalated run keep, by the predicted cycles of quickly made plans."""
