@@ -16,18 +16,20 @@ from hw.params import TileParams
 
 @dataclass(frozen=True)
 class Planned:
-    """Operations of a segment in order, their last one the store of the scores, and the plans behind them."""
+    """Operations of a segment in order, their last one the store of the scores, and the plans behind them. scratch_at:
+    beat of the scratch area at which its maps start."""
 
     plans: tuple[LayerPlan, ...]
     ops: tuple[Op, ...]
+    scratch_at: int = 0
 
 
 def assemble(
     nets: tuple[Network, ...], fresh: Sequence[Planned], resumed: Sequence[Planned | None], constants: bytes,
-    scratch_beats: int, p: TileParams,
+    scratch_beats: int, image_gap: int, p: TileParams,
 ) -> Mapped:  # fmt: skip
     """The program of ``nets``. fresh, resumed: per increment, its segments that start anew and that go on (or None);
-    constants: weights and biases, which follow the program."""
+    constants: weights and biases, which follow the program. image_gap: beats from the scratch area to the images."""
     coder, increments = isa(p), range(len(nets))
     later = [(k, found) for k, found in enumerate(resumed) if found is not None]
     lengths = [len(found.ops) + 2 for found in (*fresh, *(found for _, found in later))]  # Decide and End
@@ -36,7 +38,7 @@ def assemble(
     addresses = [coder.instruction_beats * (1 + sum(lengths[:i])) for i in range(len(lengths) + 1)]
     constants_at = addresses.pop()
     scratch_at = constants_at + len(constants) // p.dram_beat_bytes
-    image_at = scratch_at + scratch_beats
+    image_at = scratch_at + scratch_beats + image_gap
     channels, height, width = nets[0].input_shape
     image_beats = channels * height * run_beats(width, p)
     result_beats = run_beats(nets[0].classes, p)
@@ -52,7 +54,7 @@ def assemble(
         following = (0, 0) if k == increments[-1] else place[k + 1]
         if goes_on or k not in go_on:
             following = go_on.get(k + 1, following)
-        code = code_of(found.ops, constants_at, scratch_at)
+        code = code_of(found.ops, constants_at, scratch_at + found.scratch_at)
         code = [*code[:-1], Decide(k, int(k == increments[-1]), *following), code[-1], End()]
         address = (go_on if goes_on else place)[k][0]
         return Segment(address, tuple(code), tuple(_emits(found.ops)), found.plans)

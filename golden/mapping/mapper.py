@@ -8,6 +8,7 @@ import numpy as np
 
 from golden.counts import count
 from golden.mapping.assembly import Planned, assemble, code_of
+from golden.mapping.banks import gaps, quickest
 from golden.mapping.dram_image import pack_lines
 from golden.mapping.emission import Constants
 from golden.mapping.fusion import cut_networks, fused_sizes
@@ -150,6 +151,7 @@ class _Trial:
     segment_addresses: tuple[int, ...]
     image_address: int
     image_beats: int
+    result_beats: int
     segments: tuple[tuple[Instruction, ...], ...]
 
 
@@ -191,9 +193,16 @@ class _Mapper:
         work = sum(self.rate**k * _work(found, p) for k, found in enumerate(chain)) if self.reuse == "work" else 0.0
         self.score = work, sum(math.log(max(found.cycles, 1)) for found in (*fresh, *chain))
         scratch_beats = max(found.scratch_beats for found in every)
-        planned = [Planned(found.plans, found.ops) for found in fresh]
         later = [Planned(found.plans, found.ops) if found is not None else None for found in resumed]
-        return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, p)
+        moves = self.reuse is None and scratch_beats > 0  # kept maps lie where every segment looks for them
+        if self.search and moves:
+            scratch_beats += max(gaps(p))
+
+        def assembled(image_gap: int, moved: Sequence[int]) -> Mapped:
+            planned = [Planned(found.plans, found.ops, at) for found, at in zip(fresh, moved, strict=True)]
+            return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, image_gap, p)
+
+        return quickest(assembled, len(nets), moves) if self.search else assembled(0, [0] * len(nets))
 
     def _choose(self, constants: "_Constants", shared: "_Shared") -> list[Kept]:
         """What the segments of an escalated run keep, by the cost of quickly made plans."""
@@ -250,12 +259,20 @@ class _Mapper:
         if not self.search:
             return build(Planner(self.p, self._bias_rows(net), PRICES[1]).network(net))
         planners = [Planner(self.p, self._bias_rows(net), prices) for prices in PRICES]
-        candidates = [build(planner.network(net)) for planner in planners]
-        best = min(candidates, key=lambda candidate: candidate.cycles)
-        planner = planners[candidates.index(best)]
+        found: dict[tuple[LayerPlan, ...], tuple[Planner, list[LayerPlan]]] = {}
+        for planner in planners:  # at several prices the same plans are often the cheapest
+            plans = planner.network(net)
+            found.setdefault(tuple(replace(plan, cost=0.0) for plan in plans), (planner, plans))
+        best, planner = min(
+            ((build(plans), planner) for planner, plans in found.values()), key=lambda pair: pair[0].cycles
+        )
         for index in range(len(net.layers)):
             most = min(ALTERNATIVES, SEARCHED_OPERATIONS // len(best.ops))
             for other in planner.alternatives(net, best.plans, index, most):
+                tried = build([*best.plans[:index], other, *best.plans[index + 1 :]])
+                best = min(best, tried, key=lambda candidate: candidate.cycles)
+        for index in range(len(net.layers)):
+            for other in best.plans[index].shorter_tiles():
                 tried = build([*best.plans[:index], other, *best.plans[index + 1 :]])
                 best = min(best, tried, key=lambda candidate: candidate.cycles)
         return best
@@ -318,8 +335,8 @@ class _Mapper:
         rows, own_rows = -(-len(order) // n), -(-len(cut) // n)
         places = {(index, b * n): divmod(at, n) for at, (b, index) in enumerate(order)}
         places |= {(i, block.first): (rows + at // n, at % n) for at, (i, block) in enumerate(cut)}
-        tables = [(shared.biases, 0, rows)] if rows else []
-        tables.append((own_bias, rows, own_rows))
+        tables = [(shared.biases, 0, len(order))] if rows else []
+        tables.append((own_bias, rows, len(cut)))
         lines = (*shared.lines, view_of(net.layers[last], p).lines)
         return Constants((*shared.weights, own), lines, tuple(tables), places, rows + own_rows, shared.ones)
 
@@ -332,7 +349,7 @@ class _Mapper:
         channels, height, width = self.nets[0].input_shape
         image_beats = channels * height * run_beats(width, p)
         segment = (*code[:-1], Decide(0, 1), code[-1], End())
-        trial = _Trial(p, 0, (first,), scratch_at + scratch_beats, image_beats, (segment,))
+        trial = _Trial(p, 0, (first,), scratch_at + scratch_beats, image_beats, 1, (segment,))
         return predict(trial, 0, DDR3()).cycles
 
     # -- addresses -----------------------------------------------------------------------------------------------
