@@ -51,19 +51,20 @@ class Model:
             if lanes >> i & 1 and given["sb_write"]:
                 self.sb[row][i] = given["sb_line"][i]
         control = given["pool"]
-        taken, index = signed(self.taken(given), p.fmt.width + POOL_SUM_BITS), control["index"]
+        taken = signed(self.taken(given), p.fmt.width + POOL_SUM_BITS)
         if control["read"]:
-            self.window = self.windows[index]
+            self.window = self.windows[control["read_index"]]
         if control["write"]:
-            self.windows[index] = taken
+            self.windows[control["index"]] = taken
         if control["result"]:
             self.pooled = taken
 
 
 def stimulus(port: BlockPort, rows: int) -> dict[str, Any]:
-    """Random inputs of a cycle; SB is never read and written at once, a pool lane neither."""
+    """Random inputs of a cycle; SB is never read and written at once, an entry of a pool lane neither."""
     p, rng = port.params, port.rng
-    access, pooling = rng.choice(("read", "read", "write", "")), rng.choice(("read", "write", "result", ""))
+    access, pooling = rng.choice(("read", "read", "write", "")), rng.choice(("write", "result", ""))
+    read_index, index = rng.sample(range(min(p.pool_entries, 4)), 2)
     full = (1 << p.synapses) - 1
     return {
         "sb_read": access == "read",
@@ -86,10 +87,11 @@ def stimulus(port: BlockPort, rows: int) -> dict[str, Any]:
         "limb": rng.choice((0, rng.randint(0, port.isa.limbs))),
         "limb_top": port.chance(0.5),
         "pool": {
-            "read": pooling == "read",
+            "read": port.chance(0.5),
+            "read_index": read_index,
             "write": pooling == "write",
             "result": pooling == "result",
-            "index": rng.randrange(min(p.pool_entries, 4)),
+            "index": index,
             "first": port.chance(0.3),
             "average": port.chance(0.5),
         },

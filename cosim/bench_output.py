@@ -40,8 +40,9 @@ def cells_of(port: BlockPort, c: Compute, rows: list[list[list[int]]]) -> list[d
     p, found = port.params, []
     space = p.row_words << port.isa.row_bits
     if c.vector:
-        start = (c.to_row * p.banks + c.to_bank) * p.cell_words + c.to_sub
-        return [{(start + n) % space: rows[0][0][n]} for n in range(c.neurons)]
+        start, end = (c.to_row * p.banks + c.to_bank) * p.cell_words, c.to_sub + c.neurons
+        cells = [range(k, min(k + p.cell_words, end)) for k in range(0, end, p.cell_words)]
+        return [{(start + at) % space: rows[0][0][at - c.to_sub] for at in cell if at >= c.to_sub} for cell in cells]
     for y, pixels in enumerate(rows):
         for k in range(-(-(c.to_sub + c.to_cols) // p.cell_words)):
             for n in range(c.neurons):

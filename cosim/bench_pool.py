@@ -118,8 +118,10 @@ async def pool(dut: Any) -> None:
         groups = rng.randint(1, p.groups)
         layer = random_layer(port, groups)
         _, height, width = layer.sum_shape
-        neurons = rng.randint(1, p.neurons // groups)
-        layout = random_layout(port, layer.out_shape[2], layer.out_shape[1], neurons)
+        _, rows, cols = layer.out_shape
+        cells = (-(-(cols - 1) // p.cell_words) + 3) * rows + 3  # of a channel at most, see random_layout
+        neurons = rng.randint(1, min(p.neurons // groups, ((p.banks << port.isa.row_bits) - 1) // cells))
+        layout = random_layout(port, cols, rows, neurons)
         maps = [[port.words(fmt.width, width) for _ in range(height)] for _ in range(neurons)]
         computes = bands(port, layer, replace(layout, groups=groups))
         found, updates = await run(port, computes, maps, (0.0, 0.4)[number % 2])
@@ -132,8 +134,8 @@ async def pool(dut: Any) -> None:
         wanted = {
             place: int(golden[n, y, x])
             for n in range(neurons)
-            for y in range(layer.out_shape[1])
-            for x in range(layer.out_shape[2])
+            for y in range(rows)
+            for x in range(cols)
             for place in [address(port, layout, x, y, n)]
         }
         assert len(wanted) == golden.numel()

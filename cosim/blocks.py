@@ -38,7 +38,7 @@ class Pooling(Component):
     """Post-processing with the vertical pooling lanes of all neurons. Members: those of PostProcess, less what leads to
     the lanes."""
 
-    INSIDE = ("pool", "pool_words", "pool_neurons", "pooled")
+    INSIDE = ("pool", "pool_words", "pool_neurons", "pool_readers", "pooled")
 
     def __init__(self, i: Isa) -> None:
         self.post = PostProcess(i)
@@ -54,7 +54,9 @@ class Pooling(Component):
             m.submodules[f"lane_{n}"] = lane
             m.d.comb += [lane.control.eq(post.pool), lane.word.eq(post.pool_words[n]), post.pooled[n].eq(lane.pooled)]
             with m.If(n >= post.pool_neurons):
-                m.d.comb += [lane.control.read.eq(0), lane.control.write.eq(0), lane.control.result.eq(0)]
+                m.d.comb += [lane.control.write.eq(0), lane.control.result.eq(0)]
+            with m.If(n >= post.pool_readers):
+                m.d.comb += lane.control.read.eq(0)
         return m
 
 

@@ -13,6 +13,7 @@ from golden.counts import count, count_run
 from golden.integer import forward
 from golden.mapping.dram_image import pack_rows
 from golden.mapping.mapped import Mapped
+from golden.mapping.ops import Emit
 from golden.order import captured
 from hw.errors import BadInput
 from hw.events import WORK
@@ -21,12 +22,17 @@ from hw.softmax import score_rows
 BATCH = 250
 
 
-def _run_increment(mapped: Mapped, increment: int, codes: Tensor) -> tuple[NDArray, NDArray, NDArray]:
-    """Output words in order of emission, wide scores, and score words of every image, batch by batch."""
+def _run_increment(
+    mapped: Mapped, increment: int, emits: Sequence[Emit], codes: Tensor
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Output words in order of emission, wide scores, and score words of every image, batch by batch.
+
+    emits: of the segment that the images run through.
+    """
     words, wide, scores = [], [], []
     for part in codes.split(BATCH):
         maps, sums = forward(mapped.networks[increment], part)
-        words.append(captured(maps, mapped.emits[increment], mapped.params))
+        words.append(captured(maps, emits, mapped.params))
         wide.append(sums.numpy())
         scores.append(maps[-1].flatten(1).numpy())
     return np.concatenate(words), np.concatenate(wide), np.concatenate(scores)
@@ -36,11 +42,12 @@ def _work(mapped: Mapped, first: int) -> tuple[NDArray[np.int64], NDArray[np.int
     """Counts at the edge of every increment for a run that starts at ``first``: left for the next one, and final."""
     increments = len(mapped.segments)
     left, final = (np.zeros((increments, len(WORK)), dtype=np.int64) for _ in range(2))
+    visited = mapped.visited(range(first, increments))
     for last in range(first, increments):
         counts = count_run(mapped, range(first, last + 1))
         final[last] = [counts[event.name] for event in WORK]
         # left early, a segment lacks what stands behind its Decide
-        whole, cut = (count(mapped.segments[last], mapped.params, escalates) for escalates in (False, True))
+        whole, cut = (count(visited[last - first].code, mapped.params, escalates) for escalates in (False, True))
         left[last] = [counts[event.name] - whole[event.name] + cut[event.name] for event in WORK]
     return left, final
 
@@ -77,8 +84,9 @@ def prepare(
     margins = np.zeros(len(codes), dtype=np.uint64)
     scores = np.zeros((len(codes), mapped.classes), dtype=np.int64)
     running = np.arange(len(codes))
-    for current in range(capacity if direct else 0, capacity + 1):
-        emitted, wide, score_words = _run_increment(mapped, current, codes[torch.from_numpy(running)])
+    increments_run = range(capacity if direct else 0, capacity + 1)
+    for current, segment in zip(increments_run, mapped.visited(increments_run), strict=True):
+        emitted, wide, score_words = _run_increment(mapped, current, segment.emits, codes[torch.from_numpy(running)])
         for place, image in enumerate(running):
             words[image].append(emitted[place])
         winners[running] = margin.winner(wide)

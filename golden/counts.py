@@ -19,11 +19,17 @@ Ints = NDArray[np.int64]
 _BUFFERS = ("nbin", "nbout")
 
 
+class _Segment(Protocol):
+    @property
+    def code(self) -> tuple[Instruction, ...]: ...
+
+
 class _Program(Protocol):
     @property
     def params(self) -> TileParams: ...
     @property
     def segments(self) -> tuple[tuple[Instruction, ...], ...]: ...
+    def visited(self, increments: Sequence[int]) -> Sequence[_Segment]: ...
 
 
 @lru_cache(maxsize=512)
@@ -169,11 +175,15 @@ def count_entry(params: TileParams) -> dict[str, int]:
 
 
 def count_run(program: _Program, increments: Sequence[int]) -> dict[str, int]:
-    """Counts of one image's run through ``increments`` (in order, each but the last escalates), Entry included."""
+    """Counts of one image's run through ``increments`` (in order, each but the last escalates), Entry included.
+
+    It starts directly at the first one, and takes the resumed segments where a run from there does.
+    """
     if not increments or list(increments) != list(range(increments[0], increments[-1] + 1)):
         raise BadInput(f"a run wants increments one after the other, not {list(increments)}")
     if not 0 <= increments[0] <= increments[-1] < len(program.segments):
         raise BadInput(f"a run wants increments from 0 to {len(program.segments) - 1}, not {list(increments)}")
     parts = [count_entry(program.params)]
-    parts += [count(program.segments[i], program.params, i != increments[-1]) for i in increments]
+    visited = program.visited(increments)
+    parts += [count(part.code, program.params, part is not visited[-1]) for part in visited]
     return {event.name: sum(part[event.name] for part in parts) for event in WORK}

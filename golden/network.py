@@ -43,8 +43,9 @@ class Layer:
 
     weight: [out, in, kernel_h, kernel_w] of a convolution, [out, in] of a fully connected layer (``fc``), which takes
     its input map flattened in the order channel, row, column. bias: [out]. Both float64, or int64 once quantised.
-    sum_shape: map before pooling; out_shape: after it. cuts: input channels at which weight lines shall begin
-    (golden.mapping); they change nothing but how the weights are packed.
+    sum_shape: map before pooling; out_shape: after it. Of golden.mapping only: cuts: input channels at which weight
+    lines shall begin, which changes how the weights are packed; kept: first output channels that need not be computed,
+    because the run of a smaller increment has left them in DRAM.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Layer:
     in_shape: Shape
     sum_shape: Shape
     cuts: tuple[int, ...] = ()
+    kept: int = 0
 
     @property
     def out_shape(self) -> Shape:

@@ -15,9 +15,10 @@ def captured(maps: Sequence[Tensor], emits: Sequence[Emit], params: TileParams) 
     """Output words [images, words] of one increment's run, in order of emission.
 
     maps: the integer layers' output maps (golden.integer.forward), each [images, channels, height, width]; emits: what
-    the increment's finishing computes give (Mapped.emits). A compute emits its rows one after the other, of each the
-    cells from left to right, of each cell its channels in order, of each channel the cell's words; of a vector its
-    channels in order. An escalated run gives the increments' words one after the other.
+    the finishing computes of the increment's segment give (golden.mapping.mapped.Segment). A compute emits its rows one
+    after the other, of each the cells from left to right, of each cell its channels in order, of each channel the
+    cell's words; of a vector its channels in order. An escalated run gives the words of the segments that it visits one
+    after the other; a resumed one gives but the new channels of kept maps.
     """
     parts = []
     for emit in emits:

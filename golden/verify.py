@@ -1,6 +1,9 @@
 """Checks an encoded program before it is run: it decodes every instruction from the DRAM image and follows what it
 reads and writes, word by word, under the sync counts.
 
+Every increment is followed as it starts anew, and so is the run that escalates from the smallest to the largest one: a
+resumed segment may read scratch words that a segment before it has left.
+
 A program that passes reads no word that was not written before, overwrites none that is still needed, keeps within
 every size of the tile, cannot lock up, and leaves all scores in the result area.
 """
@@ -10,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.hazards import Clock, Ints, Order, buffers
 from golden.mapping.layout import run_beats
@@ -21,6 +25,8 @@ from hw.instructions import Base, Buffer, Compute, Decide, End, Entry, Instructi
 from hw.isa import isa
 from hw.params import TileParams
 
+Flags = NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -29,6 +35,13 @@ class Checked:
     instructions: int
     words_read: int
     words_written: int
+
+    def and_(self, segment: "_Segment") -> "Checked":
+        return Checked(
+            self.instructions + segment.instructions,
+            self.words_read + segment.words_read,
+            self.words_written + segment.words_written,
+        )
 
 
 @contextmanager
@@ -47,20 +60,18 @@ def verify(mapped: Mapped) -> Checked:
         if not isinstance(entry, Entry):
             raise BadInput(f"an ENTRY is wanted at beat {mapped.program_address}, not {entry.opcode.name}")
     total = Checked(1, 0, 0)
-    for increment in range(len(mapped.segments)):
-        with _place(f"increment {increment}"):
-            code = _decode(mapped, entry.address[increment], entry.length[increment])
-        segment = _Segment(mapped, increment, entry)
-        for index, instruction in enumerate(code):
-            with _place(f"increment {increment}, instruction {index} ({instruction.opcode.name})"):
-                segment.step(instruction)
-        with _place(f"increment {increment}"):
-            segment.close()
-        total = Checked(
-            total.instructions + len(code),
-            total.words_read + segment.words_read,
-            total.words_written + segment.words_written,
-        )
+    chain: _Segment | None = None  # the last one of an escalated run from the smallest increment on
+    for increment in range(len(mapped.fresh)):
+        start = (entry.address[increment], entry.length[increment])
+        resumes = chain is not None and chain.following != start
+        fresh = _follow(mapped, entry, increment, start, None, not resumes)
+        total = total.and_(fresh)
+        if resumes:
+            assert chain is not None
+            chain = _follow(mapped, entry, increment, chain.following, chain.kept, True)
+            total = total.and_(chain)
+        else:
+            chain = fresh
     want(
         len(mapped.image) >= mapped.scratch_address * p.dram_beat_bytes,
         f"an image of {mapped.scratch_address * p.dram_beat_bytes} bytes up to the scratch area is wanted, not of "
@@ -68,6 +79,23 @@ def verify(mapped: Mapped) -> Checked:
     )
     want(p.dram_beats >= mapped.result_address + mapped.result_beats, "result area lies outside DRAM")
     return total
+
+
+def _follow(
+    mapped: Mapped, entry: Entry, increment: int, place: tuple[int, int], kept: Flags | None, escalates: bool
+) -> "_Segment":
+    """Check the segment at ``place`` (address, length). kept: None, or scratch beats that the segment before wrote;
+    escalates: it is part of the run that escalates from the smallest increment on."""
+    name = f"increment {increment}" + (", resumed" if kept is not None else "")
+    with _place(name):
+        code = _decode(mapped, *place)
+    segment = _Segment(mapped, increment, entry, kept, escalates)
+    for index, instruction in enumerate(code):
+        with _place(f"{name}, instruction {index} ({instruction.opcode.name})"):
+            segment.step(instruction)
+    with _place(name):
+        segment.close()
+    return segment
 
 
 def _decode(mapped: Mapped, beat: int, count: int) -> list[Instruction]:
@@ -89,21 +117,27 @@ def _decode(mapped: Mapped, beat: int, count: int) -> list[Instruction]:
 
 
 class _Segment:
-    """Abstract state of the machine while one segment runs."""
+    """Abstract state of the machine while one segment runs.
 
-    def __init__(self, mapped: Mapped, increment: int, entry: Entry) -> None:
-        self.mapped, self.increment, self.entry = mapped, increment, entry
+    following: address and length of the segment that it escalates to. kept: scratch beats written when it does.
+    """
+
+    def __init__(self, mapped: Mapped, increment: int, entry: Entry, kept: Flags | None, escalates: bool) -> None:
+        self.mapped, self.increment, self.entry, self.escalates = mapped, increment, entry, escalates
         self.p: TileParams = mapped.params
         self.order = Order()
         self.buffers = buffers(self.p)
-        self.scratch = np.zeros(mapped.scratch_beats, dtype=bool)
+        self.scratch = np.zeros(mapped.scratch_beats, dtype=bool) if kept is None else kept.copy()
         self.result = np.zeros(mapped.result_beats, dtype=bool)
         self.computes = Computes(self.p)
         self.decided = self.ended = False
-        self.words_read = self.words_written = 0
+        self.instructions = self.words_read = self.words_written = 0
+        self.following = (0, 0)
+        self.kept = self.scratch
 
     def step(self, instruction: Instruction) -> None:
         want(not self.ended, "nothing may follow END")
+        self.instructions += 1
         if isinstance(instruction, Load | Store):
             self._transfer(instruction)
         elif isinstance(instruction, Window):
@@ -124,16 +158,19 @@ class _Segment:
         want(bool(self.result[:wanted].all()), f"{wanted} beats of scores want to be stored in the result area")
 
     def _decide(self, d: Decide) -> None:
-        count = len(self.mapped.segments)
+        count = len(self.mapped.fresh)
         last = self.increment == count - 1
         want(not self.decided, "one DECIDE a segment is wanted")
         want(d.increment == self.increment, f"increment {self.increment} is wanted, not {d.increment}")
         want(d.last == last, f"last {int(last)} is wanted, not {d.last}")
         if not last:
             wanted = (self.entry.address[self.increment + 1], self.entry.length[self.increment + 1])
+            resumed = self.mapped.resumed[self.increment + 1]
+            if self.escalates and resumed is not None:
+                wanted = (resumed.address, len(resumed.code))
             want((d.address, d.length) == wanted, f"the next segment {wanted} is wanted, not {(d.address, d.length)}")
         self.computes.close(self.mapped.classes)
-        self.decided = True
+        self.decided, self.following, self.kept = True, (d.address, d.length), self.scratch.copy()
 
     # -- transfers -----------------------------------------------------------------------------------------------
 

@@ -24,7 +24,8 @@ class NfuArray(Component):
     sb_write : In(neurons), sb_row, sb_lanes : In, sb_lines : In, and which of them each neuron takes, sb_pick : In;
     sb_granted : Out, DMA's writes into SB; reads go first.
     complete : Out(1), an accumulator got its last sum. drain_index, relu, limb, limb_top : In, words, wide : Out.
-    pool : In(control), neurons : In, pool_words : In, pooled : Out, vertical pooling in neurons below ``neurons``.
+    pool : In(control), pool_words : In, pooled : Out, vertical pooling in neurons below ``neurons`` : In; those below
+    ``readers`` : In read.
     products, accumulates, gated, sb_reads : Out, events of the cycle. clear : In, toggles : Out (activity only).
 
     A step's operands are registers of its own for each pixel; neuron m takes those of pixel m // step.neurons, and word
@@ -59,6 +60,7 @@ class NfuArray(Component):
                 "wide": Out(wide_layout(p)),
                 "pool": In(pool_control(p)),
                 "neurons": In(range(p.neurons + 1)),
+                "readers": In(range(p.neurons + 1)),
                 "pool_words": In(result_layout(p)),
                 "pooled": Out(pooled_layout(p)),
                 "products": Out(range(lanes + 1)),
@@ -113,7 +115,6 @@ class NfuArray(Component):
                 )
             read = fetch.weights & fetch.neurons_mask[n] | fetch.bias & (fetch.bank == n)
             active = {i: stages[i].valid & stages[i].step.active[n] for i in (2, 3, 4)}
-            pool_lane = n < self.neurons
             pixel_2, pixel_3 = (self._pixel(n, stages[i].step.neurons) for i in (2, 3))
             m.d.comb += [
                 neuron.sb_read.eq(read),
@@ -139,7 +140,8 @@ class NfuArray(Component):
                 self.words[n].eq(neuron.word),
                 self.wide[n].eq(neuron.drain_wide),
                 neuron.pool.eq(self.pool),
-                *(neuron.pool[name].eq(self.pool[name] & pool_lane) for name in ("read", "write", "result")),
+                neuron.pool.read.eq(self.pool.read & (n < self.readers)),
+                *(neuron.pool[name].eq(self.pool[name] & (n < self.neurons)) for name in ("write", "result")),
                 neuron.pool_word.eq(self.pool_words[n]),
                 self.pooled[n].eq(neuron.pooled),
                 neuron.clear.eq(self.clear),

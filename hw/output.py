@@ -34,8 +34,8 @@ class OutputWriter(Component):
     write : Out(1), target, at : Out(pair), mask : Out(cell_words), cell : Out(cell), an offer to the buffer of
     ``target``; granted : In(1), it is taken in this cycle.
     halves : Out(range(3)), full ones. finished : Out(1), the last cell of a full half is taken in this cycle.
-    A half is full when its cell is, or the row of ``to_cols`` pixels ends. Its channels are written in order. With
-    ``vector`` a channel's one word is offered in every place of the cell, the mask names the right one.
+    A half is full when its cell is, or the row of ``to_cols`` pixels ends. Its channels are written in order, a cell
+    each; with ``vector`` as many channels as a cell has places.
     Timing: a pixel a cycle; the write follows from the cycle after a half got full, a cell a granted cycle, no gap
     between halves; a half is free again the cycle after ``finished``; back pressure by ``ready``.
     """
@@ -95,7 +95,7 @@ class OutputWriter(Component):
         for s, memory in enumerate(self.words):
             port = memory.write_port(granularity=1)
             m.d.comb += [port.addr.eq(side), port.data.eq(self.vector)]
-            with m.If(take & (place == s)):
+            with m.If(take & (c.vector | (place == s))):  # of a vector every place may want any channel
                 m.d.comb += port.en.eq(active)
         next_cell, next_row = pairs.add(cell_at, 0, 1), pairs.add(row_at, c.to_y_row, c.to_y_bank)
         with m.If(take):
@@ -124,32 +124,36 @@ class OutputWriter(Component):
 
     def _write(self, m: Module, pairs: PairAdder, full: Signal, halves: list[data.View]) -> None:
         p = self._isa.params
-        turn, channel = Signal(), Signal(bits_for(p.neurons))  # the half that is written
+        turn, channel = Signal(), Signal(bits_for(p.neurons))  # the half that is written, first channel of the cell
         half = Signal(_half_layout(self._isa))
-        last, wraps = Signal(), Signal()
+        last, following = Signal(), Signal(range(p.neurons + p.cell_words + 1))
+        inside = Signal(p.cell_words)  # places of a vector's cell that hold a channel
         m.d.comb += [
             half.eq(Mux(turn, halves[1].as_value(), halves[0].as_value())),
-            last.eq(channel == half.neurons - 1),
-            wraps.eq(half.sub == p.cell_words - 1),
+            following.eq(channel + Mux(half.vector, p.cell_words - half.sub, 1)),
+            last.eq(following >= half.neurons),
+            *(inside[s].eq((s >= half.sub) & (channel + s < half.neurons + half.sub)) for s in range(p.cell_words)),
             self.write.eq(full.bit_select(turn, 1)),
             self.target.eq(half.target),
             self.at.eq(half.at),
-            self.mask.eq(Mux(half.vector, 1 << half.sub, half.mask)),
+            self.mask.eq(Mux(half.vector, inside, half.mask)),
             self.finished.eq(self.write & self.granted & last),
         ]
         selected = [Signal(signed(p.fmt.width), name=f"selected_{s}") for s in range(p.cell_words)]
         for s, word in enumerate(selected):
             port = self.words[s].read_port(domain="comb")
+            index = Signal(bits_for(p.neurons), name=f"index_{s}")
             m.d.comb += [
                 port.addr.eq(turn),
-                word.eq(Array(port.data[n] for n in range(p.neurons))[channel]),
-                self.cell[s].eq(Mux(half.vector, selected[0], word)),
+                index.eq(channel + Mux(half.vector, s - half.sub, 0)),
+                word.eq(Array(port.data[n] for n in range(p.neurons))[index]),
+                self.cell[s].eq(word),
             ]
-        following = pairs.add(half.at, Mux(half.vector, 0, half.to_n.row), Mux(half.vector, wraps, half.to_n.bank))
+        next_at = pairs.add(half.at, Mux(half.vector, 0, half.to_n.row), Mux(half.vector, 1, half.to_n.bank))
         with m.If(self.write & self.granted):
-            m.d.sync += channel.eq(channel + 1)
+            m.d.sync += channel.eq(following)
             for h in range(2):
                 with m.If(turn == h):
-                    m.d.sync += [halves[h].at.eq(following), halves[h].sub.eq(Mux(wraps, 0, half.sub + 1))]
+                    m.d.sync += [halves[h].at.eq(next_at), halves[h].sub.eq(0)]
             with m.If(last):
                 m.d.sync += [channel.eq(0), turn.eq(~turn), full.bit_select(turn, 1).eq(0)]

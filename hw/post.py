@@ -31,15 +31,16 @@ class PostProcess(Component):
     that index). taken : Out(1), they are taken in this cycle; drained : Out(1), and that accumulator is free. neurons :
     Out, lanes in use in it: channels times pixels of its step.
     score : Out(1), its wide sums are scores; score_base.
-    pool : Out(pool_control), pool_words : Out, pool_neurons : Out, lanes in use there, pooled : In(pooled_layout), the
-    vertical pooling lanes. updates : Out, words taken into pooling windows in this cycle.
+    pool : Out(pool_control), pool_words : Out, pool_neurons : Out, lanes in use there, pool_readers : Out, lanes that
+    read ahead, pooled : In(pooled_layout), the vertical pooling lanes. updates : Out, words taken into pooling windows
+    in this cycle.
     write, target, at, mask, cell : Out, granted : In, the output port, see OutputWriter.
     written : Out, computes whose every word is in its buffer; clear : In(1), zero it.
 
     Timing: a compute is begun two cycles after its push, or after the end of the one before it; without pooling a
-    vector of one pixel a cycle when the output keeps up, else a pixel a cycle (see PoolSequencer, PoolRow). Its pixel
-    is collected two cycles after its drain. The last cell of a compute may still be written while the next begins;
-    ``written`` counts the cycle after the last cell's grant.
+    pixel a cycle when the output keeps up, its first one collected the cycle after its drain; with pooling as
+    PoolSequencer and PoolRow say. The last cell of a compute may still be written while the next begins; ``written``
+    counts the cycle after the last cell's grant.
     """
 
     def __init__(self, isa: Isa) -> None:
@@ -64,6 +65,7 @@ class PostProcess(Component):
                 "pool": Out(pool_control(p)),
                 "pool_words": Out(result_layout(p)),
                 "pool_neurons": Out(range(p.neurons + 1)),
+                "pool_readers": Out(range(p.neurons + 1)),
                 "pooled": In(pooled_layout(p)),
                 "updates": Out(range((OPEN_WINDOWS + 2) * p.neurons + 1)),
                 "write": Out(1),
@@ -94,7 +96,7 @@ class PostProcess(Component):
         rows_left, cols_left = Signal(MAP_BITS), Signal(MAP_BITS)
         pixels, last = Signal(range(p.groups + 1)), Signal()
         # the vector in the result registers; the one in the lanes of vertical pooling
-        held_valid, held_pixels, held_last = Signal(), Signal(range(p.groups + 1)), Signal()
+        held_valid, held_pixels = Signal(), Signal(range(p.groups + 1))
         down_valid, down_pixels, clipped_y = Signal(), Signal(range(p.groups + 1)), Signal()
         take, held_done, end = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -126,7 +128,6 @@ class PostProcess(Component):
             m.d.sync += [
                 held_valid.eq(1),
                 held_pixels.eq(pixels),
-                held_last.eq(last),
                 self.pool_neurons.eq(self.neurons),
                 cols_left.eq(cols_left - c.groups),
                 self.drain_index.eq(Mux(self.drain_index == c.sum_last, c.sum_first, self.drain_index + 1)),
@@ -139,9 +140,9 @@ class PostProcess(Component):
         m.d.comb += [
             pooling.config.eq(c),
             pooling.valid.eq(held_valid & ~straight),
-            pooling.last.eq(held_last),
             pooling.room.eq(~down_valid | row.ready),
             self.pool.eq(pooling.control),
+            self.pool_readers.eq(pooling.readers),
             row.config.eq(c),
             row.valid.eq(Mux(straight, held_valid, down_valid)),
             row.pixels.eq(Mux(straight, held_pixels, down_pixels)),

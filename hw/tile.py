@@ -202,6 +202,7 @@ class Tile(Component):
             post.words.eq(nfu.words),
             nfu.pool.eq(post.pool),
             nfu.neurons.eq(post.pool_neurons),
+            nfu.readers.eq(post.pool_readers),
             nfu.pool_words.eq(post.pool_words),
             post.pooled.eq(nfu.pooled),
             self.out__valid.eq(post.write & post.granted),

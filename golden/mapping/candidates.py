@@ -37,6 +37,11 @@ class _Goal:
     areas: Areas | None = None
 
 
+def _most_steps(sums: tuple[int, int]) -> int:
+    """Half the accumulators, so that one tile drains under the next."""
+    return max(1, (sums[1] - sums[0] + 1) // 2)
+
+
 class Candidates:
     """Plans for one set of tile parameters. ring: rows of SB for weights. prices: see golden.mapping.plan_cost."""
 
@@ -149,7 +154,8 @@ class Candidates:
                     for order in self._orders(layer, view, blocks, pieces, slabs, areas, goal):
                         plan = LayerPlan(
                             layer, view, state.source, target, kind, place, ring_rows, areas, columns, held, stage,
-                            vector, blocks, pieces, slabs, order, goal.sums, goal.areas is not None, 0.0,
+                            vector, blocks, pieces, slabs, order, goal.sums, goal.areas is not None,
+                            _most_steps(goal.sums), 0.0,
                         )  # fmt: skip
                         yield replace(plan, cost=cost_of(plan, self.ring, self.prices, p))
 
@@ -230,7 +236,7 @@ class Candidates:
     ) -> list[tuple[LayerPlan, LayerPlan, State]]:
         """The cheapest pair for every state that it can leave behind. The blocks are those between second's cuts."""
         cuts, channels = second.cuts, second.in_shape[0]
-        if not cuts or cuts != tuple(range(cuts[0], channels, cuts[0])) or self.p.neurons % cuts[0]:
+        if not cuts or cuts != tuple(range(cuts[0], channels, cuts[0])) or self.p.neurons % cuts[0] or layer.kept:
             return []
         view, target = view_of(second, self.p), Buffer(1 - state.source)
         if view.vector:
@@ -258,7 +264,7 @@ class Candidates:
                 plan = LayerPlan(
                     second, view, target, state.source, Input.FUSED, place, 0, areas, columns, output, None,
                     self._vector(second, following, None), blocks, pieces, slabs, Order.SLAB_PIECE_BLOCK,
-                    (first_held, self.all_sums[1]), False, 0.0,
+                    (first_held, self.all_sums[1]), False, 1, 0.0,
                 )  # fmt: skip
                 plan = replace(plan, cost=cost_of(plan, self.ring, self.prices, self.p))
                 if after not in found or before.cost + plan.cost < sum(other.cost for other in found[after]):

@@ -20,7 +20,7 @@ class Constants:
     """Where an increment's weights and biases lie: beats from the start of the constants, SB lines of biases.
 
     weights: beat of each layer's first line; lines: lines of a block there (of the largest increment).
-    biases: (beat, SB row, rows) of every table to load; bias_line: (layer, first neuron of a block) -> (SB row, bank).
+    biases: (beat, SB row, lines) of every table to load; bias_line: (layer, first neuron of a block) -> (SB row, bank).
     """
 
     weights: tuple[int, ...]
@@ -44,8 +44,10 @@ class Emission:
         self._window: object = None
         group = -(-self.p.neurons // self.p.lines_per_beat)
         self._bias_rows = {
-            row + i: beat + i * group for beat, row, rows in constants.biases for i in range(rows)
-        }  # still to be loaded: SB row -> beat
+            row + i: (beat + i * group, min(self.p.neurons, lines - i * self.p.neurons))
+            for beat, row, lines in constants.biases
+            for i in range(-(-lines // self.p.neurons))
+        }  # still to be loaded: SB row -> beat, lines
 
     def take_sums(self, region: tuple[int, int], steps: int) -> int:
         """The first of ``steps`` accumulators of a region, behind those taken before."""
@@ -90,7 +92,8 @@ class Emission:
     def bias(self, row: int) -> None:
         """Load a row of biases unless it is there."""
         if row in self._bias_rows:
-            self._load_lines(self._bias_rows.pop(row), row, 1, self.p.neurons, self.p.synapses, 1)
+            beat, lines = self._bias_rows.pop(row)
+            self._load_lines(beat, row, 1, lines, self.p.synapses, 1)
 
     def release(self) -> None:
         """A block, or a layer whose blocks take turns, is done: its weights need not stay."""

@@ -1,6 +1,7 @@
 """How a layer runs: what the planner decides and the scheduler carries out."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from golden.mapping.layout import MapLayout
@@ -46,7 +47,8 @@ class LayerPlan:
     fit. areas: of AREAS and FUSED. columns: cells of a run that meet in no bank, 0 of a vector. stage: areas of the
     target buffer for the results of a block: they are spilled from there or, ``feeds``, read by the next layer, which
     is FUSED; None when the whole output stays. output: its layout. vector: it is written word by word. order: of the
-    loops. sums: first and last accumulator. cost: see golden.mapping.plan_cost.
+    loops. sums: first and last accumulator. most_steps: of a tile, unless sums are chained. cost: see
+    golden.mapping.plan_cost.
     """
 
     layer: Layer
@@ -67,6 +69,7 @@ class LayerPlan:
     order: Order
     sums: tuple[int, int]
     feeds: bool
+    most_steps: int
     cost: float
 
     @property
@@ -83,8 +86,15 @@ class LayerPlan:
         return steps_of(slab.cols, slab.rows, block.groups)
 
     def tile(self, steps: int) -> int:
-        """Steps of a tile: all of a chained sum's; else half the accumulators: one tile drains under the next."""
-        return steps if self.chained else min(steps, max(1, (self.sums[1] - self.sums[0] + 1) // 2))
+        """Steps of a tile: all of a chained sum's."""
+        return steps if self.chained else min(steps, self.most_steps)
+
+    def shorter_tiles(self) -> Iterator["LayerPlan"]:
+        """The plan with shorter tiles: weights are read more often, but fewer results are on their way at the end."""
+        sums = self.sums[1] - self.sums[0] + 1
+        most = max((self.steps(block, slab) for block in self.blocks for slab in self.slabs), default=0)
+        if not self.chained and most > 1:
+            yield from (replace(self, most_steps=sums // parts) for parts in (4, 8) if sums // parts > 1)
 
 
 def vector_rows(layer: Layer, view: View, piece: Piece) -> tuple[int, int]:

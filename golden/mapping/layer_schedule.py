@@ -5,7 +5,7 @@ through areas of the target buffer.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from golden.integer import reciprocal
@@ -43,10 +43,12 @@ class LayerScheduler:
     """Emits the pieces of one layer, with the transfers that they want."""
 
     def __init__(
-        self, parent: Emission, index: int, plan: LayerPlan, last_layer: bool, maps: tuple[DramMap, DramMap]
-    ) -> None:
+        self, parent: Emission, index: int, plan: LayerPlan, last_layer: bool, maps: tuple[DramMap, DramMap],
+        stored: bool,
+    ) -> None:  # fmt: skip
+        """stored: the results go to DRAM in any case."""
         self.parent, self.index, self.plan, self.p = parent, index, plan, parent.p
-        self.last_layer = last_layer
+        self.last_layer, self.stored = last_layer, stored
         self.dram, self.spill = maps  # input and output, were they in DRAM
         self.loaded = 0  # rows of the ring that were loaded for this block, or of the whole map
         areas = plan.areas
@@ -83,9 +85,31 @@ class LayerScheduler:
         sum_at = self._sums(block, slab, piece)
         self._compute(block, slab, piece, held, place, out, row, sum_at, load_bias and piece is plan.pieces[0])
         whole_rows = slab.x + slab.cols == plan.layer.sum_shape[2]
-        if plan.spilled and is_last and whole_rows and slab.out_end > slab.out_y:
-            channels, rows = (block.first, block.first + block.neurons), (slab.out_y, slab.out_end)
-            self.parent.move(True, out, self.spill, channels, rows, (block.first, slab.out_y))
+        if (plan.spilled or self.stored) and is_last and whole_rows and slab.out_end > slab.out_y:
+            self._store(block, slab, out)
+
+    def _store(self, block: Block, slab: Slab, out: MapLayout) -> None:
+        """Results of a slab to DRAM; a vector goes as a whole with its last block."""
+        plan = self.plan
+        if plan.vector:
+            if block is plan.blocks[-1]:
+                self.parent.move(True, out, self.spill, (0, 1), (0, 1), (0, 0))
+            return
+        channels, rows = (block.first, block.first + block.neurons), (slab.out_y, slab.out_end)
+        place = (block.first if plan.stage is not None else 0, slab.out_y if plan.spilled else 0)
+        self.parent.move(True, out, self.spill, channels, rows, place)
+
+    def restore(self, *, before: bool) -> None:
+        """Load the channels that are kept, where the output stays: of a map behind the layer's computes, so that none
+        waits for it; of a vector ``before`` them, because both write words of one cell."""
+        plan, kept = self.plan, self.plan.layer.kept
+        if not kept or plan.stage is not None or before != plan.vector:
+            return
+        if plan.vector:
+            part = replace(self.spill, shape=(1, 1, kept))
+            self.parent.move(False, plan.output, part, (0, 1), (0, 1), (0, 0))
+            return
+        self.parent.move(False, plan.output, self.spill, (0, kept), (0, plan.layer.out_shape[1]), (0, 0))
 
     def _sums(self, block: Block, slab: Slab, piece: Piece) -> int:
         """The accumulator of the first step: behind those of the compute before, or where the sum goes on."""

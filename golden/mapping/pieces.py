@@ -60,7 +60,7 @@ def steps_of(width: int, height: int, groups: int) -> int:
 
 @lru_cache
 def split(layer: Layer, columns: int, rest_first: bool, p: TileParams) -> tuple[Block, ...]:
-    """The layer's blocks: full ones, and the rest in the parts that take the fewest cycles.
+    """The layer's blocks: full ones, and the rest in the parts that take the fewest cycles; none of kept channels.
 
     rest_first: the rest comes first, so that the long blocks stand before the next layer and its weights are loaded
     while they run.
@@ -87,8 +87,10 @@ def split(layer: Layer, columns: int, rest_first: bool, p: TileParams) -> tuple[
 
     result = []
     for first, count in blocks(neurons, p):
-        offset = 0
-        for part in (count,) if count == p.neurons else best(count, 0)[1]:
+        offset = max(layer.kept - first, 0)
+        if offset >= count:
+            continue
+        for part in (count,) if count - offset == p.neurons else best(count - offset, offset)[1]:
             groups = most_groups(view, columns, part, width, p)
             result.append(Block(first + offset, part, groups, first // p.neurons, offset))
             offset += part

@@ -75,9 +75,12 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
         beats += passes * moved
         if areas.count == 1:
             compute += moved * passes * BURST_NS / p.clock_ns
+    out_beats = out_h * DramMap.of(layer.out_shape, Base.ABSOLUTE, 0, p).run_beats  # of a channel
+    if layer.kept and stage is None:
+        beats += layer.kept * out_beats
     if plan.spilled and stage is not None:
-        stored = n * out_h * DramMap.of(layer.out_shape, Base.ABSOLUTE, 0, p).run_beats
-        beats += 2 * stored
+        stored = (n - layer.kept) * out_beats
+        beats += 2 * stored + layer.kept * out_beats
         loads += len(slabs) * len(blocks)
         if stage.count == 1:
             compute += stored * BURST_NS / p.clock_ns

@@ -5,7 +5,7 @@ loops: of a layer, in the order that its plan wants, and of two layers fused, of
 results block by block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from golden.mapping.emission import Constants, Emission
@@ -19,12 +19,16 @@ from hw.params import TileParams
 
 
 def schedule(
-    plans: Sequence[LayerPlan], constants: Constants, maps: Sequence[DramMap], params: TileParams
+    plans: Sequence[LayerPlan], constants: Constants, maps: Sequence[DramMap], params: TileParams,
+    stored: Collection[int] = (),
 ) -> list[Op]:  # fmt: skip
-    """One increment's sequence. maps: every layer's input, were it in DRAM, and behind them the last one's output."""
+    """One increment's sequence. maps: every layer's input, were it in DRAM, and behind them the last one's output.
+
+    stored: layers whose results go to DRAM in any case, for the increment that this one may be escalated to.
+    """
     emission = Emission(constants, params)
     layers = [
-        LayerScheduler(emission, index, plan, index == len(plans) - 1, (maps[index], maps[index + 1]))
+        LayerScheduler(emission, index, plan, index == len(plans) - 1, (maps[index], maps[index + 1]), index in stored)
         for index, plan in enumerate(plans)
     ]
     for index, layer in enumerate(layers):
@@ -37,12 +41,20 @@ def schedule(
 
 
 def _alone(layer: LayerScheduler) -> None:
-    """One layer, in its order."""
+    """One layer, in its order, and what is kept of it."""
     plan = layer.plan
+    layer.restore(before=True)
     if plan.order == Order.BLOCK_SLAB_PIECE:
         for block in plan.blocks:
             layer.block(block)
-        return
+    else:
+        _all_blocks(layer)
+    layer.restore(before=False)
+
+
+def _all_blocks(layer: LayerScheduler) -> None:
+    """A layer, slab by slab."""
+    plan = layer.plan
     for at in range(len(plan.slabs)):
         if plan.order == Order.SLAB_BLOCK_PIECE:
             for block in plan.blocks:
@@ -65,6 +77,7 @@ def _fused(layer: LayerScheduler, following: LayerScheduler) -> None:
     """
     plan = following.plan
     assert plan.areas is not None
+    following.restore(before=True)
 
     def take(number: int) -> None:
         for block in plan.blocks:
@@ -79,6 +92,7 @@ def _fused(layer: LayerScheduler, following: LayerScheduler) -> None:
             layer.block(block)
             take(number - 1)
     take(len(plan.pieces) - 1)
+    following.restore(before=False)
 
 
 def scores_store(plan: LayerPlan, p: TileParams) -> Op:

@@ -74,6 +74,12 @@ class DramPort:
         self._last = max(cycle, sampled - 1, self._last + 1)
         self.leaves.append((self._last, write))
 
+    def rebase(self, cycles: int) -> None:
+        """Cycles are those of the next image, which starts ``cycles`` after this one did."""
+        self._start += cycles
+        self._last -= cycles
+        self.leaves = deque((cycle - cycles, write) for cycle, write in self.leaves)
+
     def edge(self, cycle: int) -> bool:
         """The end of a cycle, after ``accept``; returns whether the next one brings an answer to a read."""
         answer = False

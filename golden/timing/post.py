@@ -7,19 +7,12 @@ from golden.timing.walk import Walk
 from hw.instructions import Pool
 from hw.params import TileParams
 
-READ, WRITE, RESULT = range(3)  # cycles of a step in the vertical pooling lanes
-
 
 @lru_cache(maxsize=4096)
-def vertical_plan(y: int, size: int, stride: int, pool_h: int, out_h: int) -> tuple[int, ...]:
-    """Cycles that the window rows that hold map row ``y`` take, the oldest first; none: one cycle."""
-    plan: list[int] = []
-    for window in range(pool_h):
-        first = window * stride
-        if first <= y < first + size:
-            plan += [READ] if first != y else []
-            plan.append(RESULT if y == min(first + size, out_h) - 1 else WRITE)
-    return tuple(plan)
+def vertical_plan(y: int, size: int, stride: int, pool_h: int, out_h: int) -> tuple[tuple[int, bool], ...]:
+    """Window rows that hold map row ``y``, the oldest first, and whether each ends there. Each takes a cycle."""
+    held = [window for window in range(pool_h) if window * stride <= y < window * stride + size]
+    return tuple((window, y == min(window * stride + size, out_h) - 1) for window in held)
 
 
 @lru_cache(maxsize=4096)
@@ -29,12 +22,12 @@ def ending_columns(size: int, stride: int, pool_w: int, out_w: int) -> frozenset
 
 
 class Half:
-    """A full half of the writer: cells still to be written, one a channel."""
+    """A full half of the writer: cells still to be written, ``step`` banks apart."""
 
-    __slots__ = ("left", "target", "bank", "step", "sub", "vector")
+    __slots__ = ("left", "target", "bank", "step")
 
-    def __init__(self, left: int, target: int, bank: int, step: int, sub: int, vector: bool) -> None:
-        self.left, self.target, self.bank, self.step, self.sub, self.vector = left, target, bank, step, sub, vector
+    def __init__(self, left: int, target: int, bank: int, step: int) -> None:
+        self.left, self.target, self.bank, self.step = left, target, bank, step
 
 
 class Post:
@@ -44,7 +37,7 @@ class Post:
     __slots__ = ("queue", "completed", "written", "halves", "drained", "active", "walk", "_starting", "_rows_left",
                  "_cols_left", "_held", "_held_last", "_y", "_plan", "_at", "_down", "_pixel", "_col", "_ends", "_emit",
                  "_collected", "_place", "_cell_bank", "_row_bank", "_ending", "_words", "_banks",
-                 "_straight")  # fmt: skip
+                 "_straight", "_late")  # fmt: skip
 
     def __init__(self, p: TileParams) -> None:
         self._words, self._banks = p.cell_words, p.banks
@@ -53,10 +46,10 @@ class Post:
         self.halves: deque[Half] = deque()
         self.drained = self.active = False
         self.walk: Walk | None = None
-        self._starting = self._held_last = self._emit = self._ending = self._straight = False
+        self._starting = self._held_last = self._emit = self._ending = self._straight = self._late = False
         self._rows_left = self._cols_left = self._held = self._y = self._at = self._down = 0
         self._pixel = self._col = self._collected = self._place = self._cell_bank = self._row_bank = 0
-        self._plan: tuple[int, ...] = ()
+        self._plan: tuple[tuple[int, bool], ...] = ()
         self._ends: frozenset[int] = frozenset()
 
     def tick(self, granted: bool) -> None:
@@ -91,7 +84,7 @@ class Post:
     def _begin(self) -> None:
         assert self.walk is not None
         c = self.walk.c
-        self._starting, self._straight = False, c.pool == Pool.NONE
+        self._starting, self._straight, self._late = False, c.pool == Pool.NONE, False
         self._rows_left, self._cols_left = c.rows if c.finish else 0, c.cols
         self._y, self._col, self._collected, self._at = c.out_y, 0, 0, 0
         self._place = 0 if c.vector else c.to_sub
@@ -106,12 +99,7 @@ class Post:
         if not half.left:
             self.halves.popleft()
             return True
-        if half.vector:
-            half.sub += 1
-            if half.sub == self._words:
-                half.sub, half.bank = 0, (half.bank + 1) % self._banks
-        else:
-            half.bank = (half.bank + half.step) % self._banks
+        half.bank = (half.bank + half.step) % self._banks
         return False
 
     def _work(self, room: bool) -> bool:
@@ -121,22 +109,31 @@ class Post:
         held, down, emit = self._held, self._down, self._emit
         waiting = held or down or emit or self._ending
         end = not self._rows_left and not waiting and room
-        collect = emit and room
+        collect = room and (held if straight else emit)
         pixels = held if straight else down
         emits = row_ready = False
-        if pixels:
-            emits = straight or self._col in self._ends
+        if straight:
+            row_ready = bool(collect) and self._pixel == pixels - 1
+            self._pixel = 0 if row_ready else self._pixel + bool(collect)
+        elif pixels:
+            emits = self._col in self._ends
             if not emits or not emit or room:
-                row_ready = self._pixel == pixels - 1
-                self._pixel = 0 if row_ready else self._pixel + 1
-                self._col = 0 if self._col == c.out_w - 1 else self._col + 1
+                taken = 1
+                if not emits and self._pixel + 1 < pixels:
+                    second = self._col + 1 in self._ends
+                    if not second or not emit or room:
+                        taken, emits = 2, second
+                row_ready = self._pixel + taken == pixels
+                self._pixel = 0 if row_ready else self._pixel + taken
+                self._col = (self._col + taken) % c.out_w
             else:
                 emits = False
         held_done = row_ready
         if not straight:
             if row_ready:
                 self._down = 0
-            held_done = bool(held) and self._vertical(not down or row_ready)
+            late, self._late = self._late, False
+            held_done = bool(held) and not late and self._vertical(not down or row_ready)
         take = self.completed and self._rows_left and (not held or held_done)
         if collect:
             self._collect()
@@ -152,7 +149,7 @@ class Post:
         assert self.walk is not None
         plan, at = self._plan, self._at
         if plan:
-            if plan[at] == RESULT:
+            if plan[at][1]:
                 if not room:
                     return False
                 self._down = self._held
@@ -164,6 +161,9 @@ class Post:
             c = self.walk.c
             self._y += 1
             self._plan = vertical_plan(self._y, c.pool_size, c.pool_stride, c.pool_h, c.out_h)
+            # in rows of one step the entry that is written in this cycle is read in the next one
+            again = bool(plan and self._plan) and plan[-1] == (self._plan[0][0], False)
+            self._late = again and c.cols <= c.groups
         return True
 
     def _take(self) -> None:
@@ -186,7 +186,8 @@ class Post:
         self._place += 1
         ended = self._collected == c.to_cols
         if ended or self._place == self._words:
-            self.halves.append(Half(c.neurons, int(c.target), self._cell_bank, c.to_n_bank, c.to_sub, bool(c.vector)))
+            cells, step = (-(-(c.to_sub + c.neurons) // self._words), 1) if c.vector else (c.neurons, c.to_n_bank)
+            self.halves.append(Half(cells, int(c.target), self._cell_bank, step))
             self._place, self._cell_bank = 0, (self._cell_bank + 1) % self._banks
         if ended:
             self._collected, self._place = 0, 0 if c.vector else c.to_sub

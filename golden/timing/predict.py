@@ -32,6 +32,8 @@ class Program(Protocol):
     @property
     def image_beats(self) -> int: ...
     @property
+    def result_beats(self) -> int: ...
+    @property
     def segments(self) -> tuple[tuple[Instruction, ...], ...]: ...
 
 
@@ -66,19 +68,37 @@ def _items(segment: Sequence[Instruction], bases: dict[Base, int], p: TileParams
 
 def predict(mapped: Program, increment: int, memory: Memory, depths: Depths = DEPTHS) -> Predicted:
     """Cycles of ``increment`` run alone (direct mode, raw margins) on one image."""
+    return predict_images(mapped, increment, memory, 1, depths=depths)[0]
+
+
+def predict_images(
+    mapped: Program, increment: int, memory: Memory, images: int, *, pause: int = 0, depths: Depths = DEPTHS
+) -> list[Predicted]:  # fmt: skip
+    """The same for ``images`` images one after the other, each of which finds DRAM as the one before left it.
+
+    pause: cycles from an image's last one to the next one's first.
+    """
     p = mapped.params
     if not 0 <= increment < len(mapped.segments):
         raise BadInput(f"increment wants 0 to {len(mapped.segments) - 1}, not {increment}")
     result = mapped.image_address + mapped.image_beats
     if isinstance(memory, DDR3) and memory.result_address is not None:
         result = memory.result_address
-    bases = {Base.ABSOLUTE: 0, Base.IMAGE: mapped.image_address, Base.RESULT: result}
-    front = Front(
-        mapped.program_address,
-        mapped.segment_addresses[increment],
-        _items(mapped.segments[increment], bases, p),
-        isa(p).instruction_beats,
-        depths.fetch,
-    )
-    kinds = Machine(p, front, DramPort(p, memory), depths).run()
-    return Predicted(sum(kinds), {kind.name: count for kind, count in zip(CYCLE_KINDS, kinds, strict=True)})
+    port, found = DramPort(p, memory), []
+    for image in range(images):
+        bases = {
+            Base.ABSOLUTE: 0,
+            Base.IMAGE: mapped.image_address + image * mapped.image_beats,
+            Base.RESULT: result + image * mapped.result_beats,
+        }
+        front = Front(
+            mapped.program_address,
+            mapped.segment_addresses[increment],
+            _items(mapped.segments[increment], bases, p),
+            isa(p).instruction_beats,
+            depths.fetch,
+        )
+        kinds = Machine(p, front, port, depths).run()
+        found.append(Predicted(sum(kinds), {kind.name: count for kind, count in zip(CYCLE_KINDS, kinds, strict=True)}))
+        port.rebase(found[-1].cycles + pause)
+    return found

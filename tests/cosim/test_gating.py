@@ -38,7 +38,7 @@ class Registers:
 
 REGISTERS = Registers()
 OPERAND = r"testbench/tile/nfu/operand_bank/lane\[{lane}\]/value\[\d+\]"
-ROW_WINDOW = r"testbench/tile/post/row/pool_row_lane_{channel}/window_\d+\[\d+\]"
+ROW_LANE = r"testbench/tile/post/row/pool_row_lane_{channel}/(?:window_\d+|total)\[\d+\]"
 NEURON = r"testbench/tile/nfu/neuron_{neuron}/"
 COUNTED = {
     "toggle_operand": OPERAND.format(lane=r"\d+"),
@@ -147,8 +147,8 @@ def test_in_groups_every_neuron_works_and_gated_channels_are_still(grouped: Wind
     (_, gated), (_, whole) = grouped[0], grouped[1]
     for neuron in range(p.neurons):
         assert min(neuron_toggles(gated, p, neuron).values()) > 0
-    rows = [ROW_WINDOW.format(channel=channel) for channel in range(p.neurons)]
-    assert {len(gated.matching(row)) for row in rows} == {OPEN_WINDOWS * (p.fmt.width + POOL_SUM_BITS)}
+    rows = [ROW_LANE.format(channel=channel) for channel in range(p.neurons)]
+    assert {len(gated.matching(row)) for row in rows} == {(OPEN_WINDOWS + 1) * (p.fmt.width + POOL_SUM_BITS)}
     assert [gated.toggles(row) > 0 for row in rows] == [True, True, False, False]
     assert min(whole.toggles(row) for row in rows) > 0
 

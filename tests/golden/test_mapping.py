@@ -40,7 +40,9 @@ def check_runs(mapped: Mapped, image: Tensor, runs: Sequence[tuple[int, int]]) -
             start, escalations, mapped.image_address, mapped.result_address
         )
         visited = range(start, start + escalations + 1)
-        wanted = np.concatenate([captured(outcomes[i][0], mapped.emits[i], p)[0] for i in visited])
+        segments = mapped.visited(visited)
+        parts = [captured(outcomes[i][0], part.emits, p)[0] for i, part in zip(visited, segments, strict=True)]
+        wanted = np.concatenate(parts)
         assert found.words == wanted.tolist()
         assert found.scores == [outcomes[i][1][0].tolist() for i in visited]
         assert found.stopped == visited[-1]

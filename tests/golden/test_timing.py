@@ -30,6 +30,7 @@ class Program:
     program_address: int = 0
     image_address: int = 1 << 12
     image_beats: int = 16
+    result_beats: int = 1
 
     @property
     def segments(self) -> tuple[tuple[Instruction, ...], ...]:

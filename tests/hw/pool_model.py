@@ -102,7 +102,12 @@ def cells(p: TileParams, row_bits: int, c: Compute, channels: list[Map]) -> list
 
     if c.vector:
         words = [rows[0][0] for rows in channels]
-        return [cell(start + (c.to_sub + n) // width, {(c.to_sub + n) % width: word}) for n, word in enumerate(words)]
+        taken = range(c.to_sub, c.to_sub + c.neurons)
+        parts = [range(k, k + width) for k in range(0, taken.stop, width)]
+        return [
+            cell(start + k, {at % width: words[at - c.to_sub] for at in part if at in taken})
+            for k, part in enumerate(parts)
+        ]
     found = []
     for y in range(len(channels[0])):
         for k in range(-(-(c.to_sub + c.to_cols) // width)):

@@ -38,14 +38,15 @@ class PostModel:
     held_y: int = 0
     plan: list[str] = field(default_factory=list)  # cycles that the held step's window rows still take
     planned: bool = False
+    late: bool = False  # the next window row's entry was written in the cycle before and is read in this one
     down: int = 0  # pixels of the step in the vertical results
     pixel: int = 0
     col: int = 0
     emit: bool = False
     collected: int = 0
     place: int = 0
-    halves: deque[int] = field(default_factory=deque)  # channels of each full half
-    channel: int = 0
+    halves: deque[int] = field(default_factory=deque)  # cells of each full half
+    cell: int = 0
     ending: bool = False
     written: int = 0
 
@@ -53,24 +54,29 @@ class PostModel:
         """Everything that is combinational."""
         c = self.c
         self.writer_ready = len(self.halves) < 2
-        self.finished = bool(self.halves) and granted and self.channel == self.halves[0] - 1
-        self.go = self.row_ready = self.vertical = self.held_done = self.take = self.end = self.emits = False
-        self.count = self.neurons = 0
+        self.finished = bool(self.halves) and granted and self.cell == self.halves[0] - 1
+        self.row_ready = self.vertical = self.held_done = self.take = self.end = self.emits = False
+        self.go = self.count = self.neurons = 0  # go: pixels that go into windows across, or on
         if c is None or self.starting:
             return
         straight = c.pool == Pool.NONE
         pixels = (self.held[0] if self.held else 0) if straight else self.down
         if pixels:
-            across = [w for w in range(c.pool_w) if w * c.pool_stride <= self.col < w * c.pool_stride + c.pool_size]
-            self.emits = straight or any(self.col == min(w * c.pool_stride + c.pool_size, c.out_w) - 1 for w in across)
-            self.go = not self.emits or not self.emit or self.writer_ready
-            self.row_ready = self.go and self.pixel == pixels - 1
-            self.count += 0 if straight or not self.go else len(across) * c.neurons
+            windows, self.emits = self._across(c, self.col)
+            room = not self.emit or self.writer_ready
+            self.go = int(self.writer_ready if straight else not self.emits or room)
+            if not self.emits and self.pixel + 1 < pixels:
+                more, ends = self._across(c, self.col + 1)
+                if not ends or room:
+                    self.go, self.emits, windows = 2, ends, windows + more
+            self.row_ready = bool(self.go) and self.pixel + self.go == pixels
+            self.count += windows * c.neurons if self.go else 0
         if self.held and not straight:
             self._plan(c)
             self.vertical = not self.plan or self.plan[0] != "result" or not self.down or self.row_ready
+            self.vertical = self.vertical and not self.late
             self.held_done = self.vertical and len(self.plan) <= 1
-            if self.plan and self.plan[0] != "read" and self.vertical:
+            if self.plan and self.vertical:
                 self.count += self.held[0] * c.neurons
         elif self.held:
             self.held_done = self.row_ready
@@ -79,11 +85,18 @@ class PostModel:
         waiting = self.held or self.down or self.emit or self.ending
         self.end = not self.rows_left and not waiting and len(self.halves) < 2
 
+    def _across(self, c: Compute, col: int) -> tuple[int, bool]:
+        """How many windows hold the column, and whether a pixel leaves with it."""
+        if c.pool == Pool.NONE:
+            return 0, True
+        spans = [range(w * c.pool_stride, min(w * c.pool_stride + c.pool_size, c.out_w)) for w in range(c.pool_w)]
+        found = [span for span in spans if col in span]
+        return len(found), any(col == span[-1] for span in found)
+
     def _plan(self, c: Compute) -> None:
         if not self.planned:
-            for w in window_rows(c, self.held_y):
-                self.plan += ["read"] if w * c.pool_stride != self.held_y else []
-                self.plan.append("result" if w == ends_in(c, self.held_y) else "write")
+            ends = ends_in(c, self.held_y)
+            self.plan = ["result" if w == ends else "write" for w in window_rows(c, self.held_y)]
             self.planned = True
 
     def look(self, granted: bool) -> Seen:
@@ -96,21 +109,23 @@ class PostModel:
             self.written, self.ending = self.written + 1, False
         elif self.end:
             self.ending = True
-        take_pixel = self.emit and self.writer_ready
+        straight = c is not None and c.pool == Pool.NONE
+        take_pixel = self.go if straight else self.emit and self.writer_ready
         if self.halves and granted:
-            self.channel += 1
+            self.cell += 1
             if self.finished:
                 self.halves.popleft()
-                self.channel = 0
+                self.cell = 0
         if c and not self.starting:
             if take_pixel:
                 self._collect(c)
-            self.emit = (self.emit and not take_pixel) or (self.go and self.emits)
+            self.emit = not straight and ((self.emit and not take_pixel) or (bool(self.go) and self.emits))
             self._move(c)
             self.completed -= self.take
         if self.starting:
             assert c is not None
             self.starting, self.rows_left, self.cols_left = False, c.rows if c.finish else 0, c.cols
+            self.late = False
             self.held_y, self.col, self.collected = c.out_y, 0, 0
             self.place = 0 if c.vector else c.to_sub
         if c is None or self.end:
@@ -125,21 +140,25 @@ class PostModel:
         self.place += 1
         ended = self.collected == c.to_cols
         if ended or self.place == self.cell_words:
-            self.halves.append(c.neurons)
+            self.halves.append(-(-(c.to_sub + c.neurons) // self.cell_words) if c.vector else c.neurons)
             self.place = 0
         if ended:
             self.collected, self.place = 0, 0 if c.vector else c.to_sub
 
     def _move(self, c: Compute) -> None:
         if self.go:
-            self.pixel = 0 if self.row_ready else self.pixel + 1
-            self.col = (self.col + 1) % c.out_w
+            self.pixel = 0 if self.row_ready else self.pixel + self.go
+            self.col = (self.col + self.go) % c.out_w
         if self.row_ready:
             self.down = 0
+        self.late = False
         if self.held and c.pool != Pool.NONE and self.vertical:
-            if self.plan and self.plan.pop(0) == "result":
+            part = self.plan.pop(0) if self.plan else ""
+            if part == "result":
                 self.down = self.held[0]
             if self.held_done:
+                again = window_rows(c, self.held_y)[-1:] == window_rows(c, self.held_y + 1)[:1]
+                self.late = part == "write" and again and c.cols <= c.groups
                 self.planned = False
                 self.held_y += self.held[1]
         if self.held_done:

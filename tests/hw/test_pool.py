@@ -31,14 +31,14 @@ class Pooling:
         ctx.set(self.sequencer.start, 1)
         await ctx.tick()
         ctx.set(self.sequencer.start, 0)
+        await ctx.tick()  # the first entry is read
 
     async def feed(
-        self, ctx: Any, rng: random.Random, value: int, last: bool, stalls: float
+        self, ctx: Any, rng: random.Random, value: int, stalls: float
     ) -> tuple[list[tuple[int, int]], int, int]:
         """One step; returns its results with whether they are clipped, its updates and the cycles it took."""
         s, found, updates, cycles = self.sequencer, [], 0, 0
         ctx.set(self.lane.word, value)
-        ctx.set(s.last, last)
         ctx.set(s.valid, 1)
         while True:
             room = rng.random() >= stalls
@@ -90,8 +90,8 @@ def test_window_rows_in_bands_under_stalls(p: TileParams, kind: Pool) -> None:
                 rows = rng.randint(1, out_h - y)
                 await rig.start(ctx, band(whole, y, rows))
                 for line in pixels[y : y + rows]:
-                    for k, value in enumerate(line):
-                        found, taken, _ = await rig.feed(ctx, rng, value, k == len(line) - 1, 0.4)
+                    for value in line:
+                        found, taken, _ = await rig.feed(ctx, rng, value, 0.4)
                         got += found
                         updates += taken
                         for _ in range(rng.choice((0, 0, 1))):
@@ -112,7 +112,7 @@ def test_window_rows_in_bands_under_stalls(p: TileParams, kind: Pool) -> None:
 
 
 def test_pooling_takes_the_cycles_it_claims() -> None:
-    """Two cycles a window row, one when the map row is its first; one for a step that is in none."""
+    """One cycle a window row, and for a step that is in none; one more where the next step wants the entry again."""
     p = preset("small")
     rng, rig = random.Random(51), Pooling(isa(p))
     seen = set()
@@ -122,14 +122,17 @@ def test_pooling_takes_the_cycles_it_claims() -> None:
             c = geometry(p, size, stride, out_w, out_h, Pool.MAX, groups=groups, floor=floor)
             await rig.start(ctx, c)
             for y in range(out_h):
-                wanted = sum(1 if w * stride == y else 2 for w in window_rows(c, y)) or 1
-                for k in range(steps(c)):
-                    _, _, cycles = await rig.feed(ctx, rng, 1, k == steps(c) - 1, 0.0)
-                    assert cycles == wanted
-                seen.add(wanted)
+                # the last entry of the row before was written in the cycle before this row's first one wants it
+                late = steps(c) == 1 and y > 0 and window_rows(c, y - 1)[-1:] == window_rows(c, y)[:1]
+                late = late and window_rows(c, y)[0] != ends_in(c, y - 1)
+                wanted = len(window_rows(c, y)) or 1
+                for _ in range(steps(c)):
+                    _, _, cycles = await rig.feed(ctx, rng, 1, 0.0)
+                    assert cycles == wanted + late
+                seen.add((wanted, late))
 
     simulate(rig.module, bench)
-    assert seen >= {1, 2, 3, 4, 13}
+    assert seen >= {(1, False), (1, True), (2, False), (3, False), (7, False)}
 
 
 def test_entries_of_the_largest_row_are_all_used() -> None:
@@ -144,8 +147,8 @@ def test_entries_of_the_largest_row_are_all_used() -> None:
         await rig.start(ctx, c)
         got = []
         for line in pixels:
-            for k, value in enumerate(line):
-                found, _, _ = await rig.feed(ctx, rng, value, k == len(line) - 1, 0.0)
+            for value in line:
+                found, _, _ = await rig.feed(ctx, rng, value, 0.0)
                 got += [value for value, _ in found]
         assert got == [value for w in range(c.pool_h) for value in down(c, pixels, w)]
         assert len(got) == 6
@@ -162,15 +165,14 @@ def test_an_idle_pool_is_still() -> None:
     async def bench(ctx: Any) -> None:
         await rig.start(ctx, replace(geometry(i.params, 3, 2, 6, 6, Pool.MAX), groups=1))
         for value in range(8):
-            await rig.feed(ctx, rng, value, value == 5, 0.0)
+            await rig.feed(ctx, rng, value, 0.0)
         before = state_of(ctx, found)
         for _ in range(20):
             ctx.set(rig.lane.word, rng.randint(-9, 9))
             ctx.set(rig.sequencer.room, rng.getrandbits(1))
-            ctx.set(rig.sequencer.last, rng.getrandbits(1))
             await ctx.tick()
             assert state_of(ctx, found) == before
-        await rig.feed(ctx, rng, 3, False, 0.0)
+        await rig.feed(ctx, rng, 3, 0.0)
         assert state_of(ctx, found) != before
 
     simulate(fragment, bench)

@@ -1,5 +1,6 @@
-"""Horizontal pooling: pixels out of steps, windows across x, means; a pixel a cycle."""
+"""Horizontal pooling: pixels out of steps, windows across x, means; a pixel a cycle, or two."""
 
+import itertools
 import random
 from dataclasses import replace
 from typing import Any
@@ -25,6 +26,9 @@ SHAPES_ACROSS = [
     (2, 1, 4),
     (2, 3, 8),
     (1, 1, 3),
+    (1, 2, 6),
+    (1, 3, 8),
+    (6, 5, 9),
     (7, 1, 9),
     (7, 4, 9),
 ]
@@ -76,6 +80,16 @@ def maps_of(rng: random.Random, p: TileParams, c: Compute) -> list[Map]:
     return [[[word(rng, p.fmt.width) for _ in range(c.out_w)] for _ in range(c.out_h)] for _ in range(c.neurons)]
 
 
+def row_cycles(c: Compute) -> int:
+    """A pixel a cycle, and the next one of its step with it when no window ends in the first one."""
+    ends = {min(w * c.pool_stride + c.pool_size, c.out_w) - 1 for w in range(c.pool_w)}
+    x = cycles = 0
+    while x < c.out_w:
+        x += 1 if x in ends or x % c.groups == c.groups - 1 or x == c.out_w - 1 else 2
+        cycles += 1
+    return cycles
+
+
 @pytest.mark.parametrize("stalls", [0.0, 0.4])
 @pytest.mark.parametrize("kind", [Pool.MAX, Pool.AVERAGE])
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
@@ -109,12 +123,36 @@ def test_windows_of_every_row(p: TileParams, kind: Pool, stalls: float) -> None:
             in_windows = sum(min(size, out_w - w * stride) for w in range(c.pool_w))
             assert updates == len(ended) * c.neurons * in_windows
             if not stalls:
-                assert cycles == len(ended) * out_w  # a pixel a cycle
+                assert cycles == len(ended) * row_cycles(c)
             seen += len(got)
 
     simulate(dut, bench)
     assert seen >= 40
     assert part or p.groups == 1
+
+
+def test_every_size_stride_and_width() -> None:
+    """One row of every window, whole and clipped, in steps of some groups: words, order and cycles."""
+    p = preset("small").replace(pool_entries=256)
+    rng, dut, paired = random.Random(73), PoolRow(isa(p)), 0
+
+    async def bench(ctx: Any) -> None:
+        nonlocal paired
+        for size, stride in itertools.product(range(1, 8), repeat=2):
+            for out_w in range(size, size + 2 * stride + 2):
+                kind, groups = rng.choice((Pool.MAX, Pool.AVERAGE)), rng.choice((2, 3, 4))
+                c = geometry(p, size, stride, out_w, size, kind, groups=groups, floor=rng.random() < 0.3)
+                c = replace(c, neurons=rng.randint(1, p.neurons // groups))
+                maps = maps_of(rng, p, c)
+                row = [list(words) for words in zip(*(down(c, pixels, 0) for pixels in maps), strict=True)]
+                got, _, cycles = await run(ctx, dut, p, c, steps_of(rng, p, c, [(row, False)]), rng, 0.0)
+                channels = [pooled_row(p, c, pixels, 0) for pixels in maps]
+                assert got == [list(words) for words in zip(*channels, strict=True)], (size, stride, out_w, groups)
+                assert cycles == row_cycles(c)
+                paired += out_w - cycles
+
+    simulate(dut, bench)
+    assert paired > 500
 
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)

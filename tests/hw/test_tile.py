@@ -31,8 +31,8 @@ def test_one_layer_from_dram_to_dram() -> None:
         slot_column=(0,) * 4 + (UNUSED,) * unused, slot_carry=(0,) * p.banks,
     )  # fmt: skip
     layer = Compute(
-        wait_dma=3, in_w=2, in_h=1, step_sub=1, cols=2, lines=1, last_lanes=4, neurons=4, tile=2, sum_last=5, load_bias=1,
-        bias_row=1, target=Buffer.NBOUT, to_cols=2, to_n_bank=1,
+        wait_dma=3, in_w=2, in_h=1, step_sub=1, cols=2, lines=1, last_lanes=4, neurons=4, tile=2, sum_last=5,
+        load_bias=1, bias_row=1, target=Buffer.NBOUT, to_cols=2, to_n_bank=1,
     )  # fmt: skip
     segment: list[Instruction] = [
         Load(buffer=Buffer.SB, address=200, run_beats=2, runs=2, length=4, last_words=4),

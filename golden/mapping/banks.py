@@ -1,0 +1,42 @@
+"""Where spilled maps and images lie in DRAM: apart by so many rows that what is used together meets in few banks."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from golden.dram_timing import DDR3_1600K
+from golden.mapping.mapped import Mapped
+from golden.timing import DDR3, predict_images
+from hw.params import TileParams
+
+IMAGES = 2  # that are predicted: each lies in other rows
+MOST_CYCLES = 25_000  # of an increment: a longer one loses little to row misses, and its prediction takes long
+
+Assemble = Callable[[int, Sequence[int]], Mapped]
+"""Beats between scratch area and images, and from the scratch area's start to each increment's maps in it."""
+
+
+def gaps(p: TileParams) -> list[int]:
+    """Distances to choose from, in beats: one for every bank."""
+    row_beats = DDR3_1600K.row_bytes // p.dram_beat_bytes
+    return [row * row_beats for row in range(DDR3_1600K.banks)]
+
+
+def quickest(assemble: Assemble, increments: int, moves: bool) -> Mapped:
+    """The program with the fewest predicted cycles: first by the place of the images, the same for all increments,
+    then, where scratch maps may ``move``, by that of each increment's."""
+    still = [0] * increments
+    first = assemble(0, still)
+    short = [k for k in range(increments) if predict_images(first, k, DDR3(), 1)[0].cycles < MOST_CYCLES]
+
+    def cycles(mapped: Mapped) -> dict[int, int]:
+        return {k: sum(image.cycles for image in predict_images(mapped, k, DDR3(), IMAGES)) for k in short}
+
+    tried = {gap: cycles(assemble(gap, still)) for gap in gaps(first.params)}
+    image = min(tried, key=lambda gap: sum(math.log(found) for found in tried[gap].values()))
+    if not moves:
+        return assemble(image, still)
+    moved = {gap: cycles(assemble(image, [gap] * increments)) for gap in gaps(first.params)}
+    best = dict.fromkeys(range(increments), 0)
+    for k in short:
+        best[k] = min((found[k], gap) for gap, found in moved.items())[1]
+    return assemble(image, list(best.values()))
