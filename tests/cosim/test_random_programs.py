@@ -32,6 +32,7 @@ class Alone:
     image_address: int
     program_address: int = 0
     image_beats: int = 1
+    result_beats: int = 1
 
     @property
     def segment_addresses(self) -> tuple[int, ...]:
