@@ -15,7 +15,7 @@ from golden.mapping.dram_image import pack_lines, pack_rows
 from hw.instructions import UNUSED, Buffer, Compute, End, Entry, Instruction, Load
 from hw.isa import isa
 from hw.params import TileParams
-from tests.golden.kept_sums import left_as, restored
+from tests.golden.kept_sums import left_as, pooled, restored
 from tests.golden.maps import Map, random_place
 
 Ints = NDArray[np.int64]
@@ -207,6 +207,8 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         found = replace(compute, finish=1, hold=int(hold), **pair("to_", to_cell + left * area))
         if rng.random() < 0.6 and chained:
             found = replace(found, limb=rng.randint(1, isa(p).limbs), limb_top=rng.randrange(2), relu=0)
+        elif not vector and -(-cols // groups) <= p.pool_entries and rng.random() < 0.4:
+            found = pooled(found)
         results = left_as(found, wide, p)
         words.extend(emitted(results, 0 if vector else to_sub, p))
         left += 1
