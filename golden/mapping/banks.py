@@ -8,8 +8,8 @@ from golden.mapping.mapped import Mapped
 from golden.timing import DDR3, predict_images
 from hw.params import TileParams
 
-IMAGES = 2  # that are predicted: each lies in other rows
-MOST_CYCLES = 25_000  # of an increment: a longer one loses little to row misses, and its prediction takes long
+IMAGES = 2  # of a short increment that are predicted: each lies in other rows
+SHORT_CYCLES, MOST_CYCLES = 5_000, 25_000  # of an increment; a longer one loses little to row misses
 
 Assemble = Callable[[int, Sequence[int]], Mapped]
 """Beats between scratch area and images, and from the scratch area's start to each increment's maps in it."""
@@ -26,10 +26,13 @@ def quickest(assemble: Assemble, increments: int, moves: bool) -> Mapped:
     then, where scratch maps may ``move``, by that of each increment's."""
     still = [0] * increments
     first = assemble(0, still)
-    short = [k for k in range(increments) if predict_images(first, k, DDR3(), 1)[0].cycles < MOST_CYCLES]
+    found = {k: predict_images(first, k, DDR3(), 1)[0].cycles for k in range(increments)}
+    images = {k: IMAGES if count < SHORT_CYCLES else 1 for k, count in found.items() if count < MOST_CYCLES}
 
     def cycles(mapped: Mapped) -> dict[int, int]:
-        return {k: sum(image.cycles for image in predict_images(mapped, k, DDR3(), IMAGES)) for k in short}
+        return {
+            k: sum(image.cycles for image in predict_images(mapped, k, DDR3(), count)) for k, count in images.items()
+        }
 
     tried = {gap: cycles(assemble(gap, still)) for gap in gaps(first.params)}
     image = min(tried, key=lambda gap: sum(math.log(found) for found in tried[gap].values()))
@@ -37,6 +40,6 @@ def quickest(assemble: Assemble, increments: int, moves: bool) -> Mapped:
         return assemble(image, still)
     moved = {gap: cycles(assemble(image, [gap] * increments)) for gap in gaps(first.params)}
     best = dict.fromkeys(range(increments), 0)
-    for k in short:
+    for k in images:
         best[k] = min((found[k], gap) for gap, found in moved.items())[1]
     return assemble(image, list(best.values()))

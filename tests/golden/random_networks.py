@@ -70,7 +70,7 @@ def flat_module(rng: random.Random) -> tuple[nn.Sequential, Shape]:
 
 def fused_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
     """Two convolutions of which the second gives so few sums that it can run while the first one does."""
-    height, width = rng.randint(3, 13), rng.randint(3, 7)
+    height, width = rng.choice((rng.randint(3, 6), rng.randint(12, 15))), rng.randint(3, 7)
     shape = (rng.randint(1, 5), height + 2, width + 2)
     channels, out = rng.randint(p.neurons + 1, 4 * p.neurons), rng.randint(1, p.neurons)
     module = nn.Sequential(
