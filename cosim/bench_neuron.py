@@ -34,8 +34,10 @@ class Model:
     def edge(self, given: dict[str, Any]) -> None:
         p, row, lanes = self.p, given["sb"]["row"], given["sb"]["lanes"]
         if given["acc_en"]:
-            start = self.bias << p.fmt.frac if given["acc_first"] else self.accumulators[given["acc_index"]]
-            self.accumulators[given["acc_index"]] = signed(start + self.sum, p.accumulator_width)
+            bias = 0 if given["acc_zero"] else self.bias << p.fmt.frac
+            start = bias if given["acc_first"] else self.accumulators[given["acc_index"]]
+            addend = self.sum << given["acc_shift"] * (p.fmt.width - 1)
+            self.accumulators[given["acc_index"]] = signed(start + addend, p.accumulator_width)
         if given["bias_en"]:
             self.bias = given["bias_word"]
         if given["sum_en"]:
@@ -76,10 +78,14 @@ def stimulus(port: BlockPort, rows: int) -> dict[str, Any]:
         "acc_en": port.chance(0.7),
         "acc_index": rng.randrange(p.accumulators),
         "acc_first": port.chance(0.3),
+        "acc_zero": port.chance(0.3),
+        "acc_shift": rng.choice((0, rng.randint(0, port.isa.shifts))),
         "bias_en": port.chance(0.1),
         "bias_word": port.word(p.fmt.width),
         "drain_index": rng.randrange(p.accumulators),
         "relu": port.chance(0.5),
+        "limb": rng.choice((0, rng.randint(0, port.isa.limbs))),
+        "limb_top": port.chance(0.5),
         "pool": {
             "read": port.chance(0.5),
             "read_index": read_index,
@@ -119,9 +125,12 @@ async def neuron(dut: Any) -> None:
         await port.settle()
         wide = model.accumulators[given["drain_index"]]
         word = p.fmt.narrow(wide)
+        result = max(word, 0) if given["relu"] else word
+        if given["limb"]:
+            result = signed(p.fmt.limb(wide, given["limb"], given["limb_top"]), p.fmt.width)
         assert split(port.get("weights"), p.fmt.width, p.synapses) == model.weights
         assert signed(port.get("drain_wide"), p.accumulator_width) == wide
-        assert signed(port.get("word"), p.fmt.width) == (max(word, 0) if given["relu"] else word)
+        assert signed(port.get("word"), p.fmt.width) == result
         assert signed(port.get("pooled"), p.fmt.width + POOL_SUM_BITS) == model.pooled
         saturated += word in (p.fmt.low, p.fmt.high)
         compared += p.synapses + 3

@@ -2,12 +2,12 @@
 
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.instructions import UNUSED, Compute
+from hw.instructions import UNUSED, Compute, Pool
 from hw.isa import isa
 from hw.params import TileParams
 from tests.golden.maps import Map, random_place
@@ -59,6 +59,7 @@ def kept_ways(c: Compute, p: TileParams) -> Counter[str]:
     """What of the ways to keep and restore sums a compute has; every way is named."""
     found = {
         "sums that stay": c.hold,
+        "sums that stay when pooled": c.hold and c.pool != Pool.NONE,
         "left again": not c.last_lanes,
         "lines for sums that stayed": c.wait_written > 0 and c.last_lanes > 0,
         "started at zero": c.zero,
@@ -69,8 +70,21 @@ def kept_ways(c: Compute, p: TileParams) -> Counter[str]:
     return Counter({name: int(way) for name, way in found.items()})
 
 
+def pooled(c: Compute) -> Compute:
+    """The compute with max pooling 2/2 of whole windows, where there is one, else 1/1."""
+    size = 2 if min(c.rows, c.cols) > 1 else 1
+    return replace(
+        c, pool=Pool.MAX, pool_size=size, pool_stride=size, out_w=c.cols, out_h=c.rows, pool_w=c.cols // size,
+        pool_h=c.rows // size, to_cols=c.cols // size,
+    )  # fmt: skip
+
+
 def left_as(c: Compute, wide: Ints, p: TileParams) -> Ints:
-    """What NFU-3 makes of sums."""
+    """What NFU-3 and pooling make of sums [channels, rows, cols]."""
     if c.limb:
         return _digit(wide, c.limb, bool(c.limb_top), p)
-    return ((wide + p.fmt.half) >> p.fmt.frac).clip(0 if c.relu else p.fmt.low, p.fmt.high)
+    words = ((wide + p.fmt.half) >> p.fmt.frac).clip(0 if c.relu else p.fmt.low, p.fmt.high)
+    if c.pool == Pool.NONE:
+        return words
+    size, found = c.pool_size, words[:, : c.pool_h * c.pool_size, : c.pool_w * c.pool_size]
+    return found.reshape(len(found), c.pool_h, size, c.pool_w, size).max(axis=(2, 4))

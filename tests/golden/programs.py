@@ -15,7 +15,7 @@ from golden.mapping.dram_image import pack_lines, pack_rows
 from hw.instructions import UNUSED, Buffer, Compute, End, Entry, Instruction, Load
 from hw.isa import isa
 from hw.params import TileParams
-from tests.golden.kept_sums import left_as, restored
+from tests.golden.kept_sums import left_as, pooled, restored
 from tests.golden.maps import Map, random_place
 
 Ints = NDArray[np.int64]
@@ -125,7 +125,7 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     leaves = rng.randint(1, 4) if chained else 1
     area = neurons * rows * pitch_out
     maps = channels * (high - low) + (len(before.limbs) * neurons * rows if before else 0)
-    if lines + 1 >= p.sb_rows or (leaves + 2) * area + p.banks > p.nbout_rows * p.banks or maps > 180:
+    if lines + 2 >= p.sb_rows or (leaves + 2) * area + p.banks > p.nbout_rows * p.banks or maps > 180:
         return None
 
     codes = numbers.integers(p.fmt.low, p.fmt.high + 1, (channels, height, width))
@@ -156,6 +156,7 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     spare = (p.nbin_rows * p.banks - free) * size
     while spare >= 8 * p.beat_words and rng.random() < 0.7:  # loads of no use that meet the computes
         program.row(numbers.integers(0, 9, 8 * p.beat_words), Buffer.NBIN, free)
+        program.lines(np.ones((p.sb_rows - lines - 2, p.neurons, p.synapses), dtype=np.int64), lines + 2, 1, 1)
 
     mask = (1 << isa(p).row_bits) - 1
 
@@ -207,6 +208,8 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         found = replace(compute, finish=1, hold=int(hold), **pair("to_", to_cell + left * area))
         if rng.random() < 0.6 and chained:
             found = replace(found, limb=rng.randint(1, isa(p).limbs), limb_top=rng.randrange(2), relu=0)
+        elif not vector and -(-cols // groups) <= p.pool_entries and rng.random() < 0.4:
+            found = pooled(found)
         results = left_as(found, wide, p)
         words.extend(emitted(results, 0 if vector else to_sub, p))
         left += 1

@@ -47,7 +47,7 @@ def test_random_computes(name: str) -> None:
             met["ring that wraps"] += c.ring_rows > 0 and c.ring_y + (c.rows - 1) * c.stride >= c.ring_rows
     assert words > 900
     assert min(met.values()) > 0, met
-    assert len(met) == 14 + 2 * isa(p).limbs + isa(p).shifts
+    assert len(met) == 15 + 2 * isa(p).limbs + isa(p).shifts
 
 
 P = preset("small")

@@ -27,7 +27,7 @@ class Work:
 
 
 def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Work]:
-    """One compute, or several that go on from each other's sums."""
+    """One compute, or several that go on from each other's sums; some emit them and keep them, some add nothing."""
     i, p, groups = kernel.i, kernel.i.params, kernel.groups
     parts = rng.choice((1, 1, 2, 3))
     cols, rows = rng.randint(1, 3 * groups + 2), rng.randint(1, 4)
@@ -57,13 +57,18 @@ def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Wo
         last_lanes=kernel.left(first_line + lines - 1), neurons=rng.randint(1, p.neurons // groups), groups=groups,
         tile=tile, sb_row=rng.randrange(p.sb_rows), load_bias=rng.getrandbits(1), bias_row=rng.randrange(p.sb_rows),
         bias_bank=rng.randrange(p.neurons), finish=int(parts == 1), sum_at=rng.randint(sum_first, sum_first + sums - 1),
-        sum_first=sum_first, sum_last=sum_first + sums - 1,
+        sum_first=sum_first, sum_last=sum_first + sums - 1, zero=rng.getrandbits(1), shift=rng.randint(0, i.shifts),
     )  # fmt: skip
+    kept = [int(rng.random() < 0.4) for _ in range(parts - 1)] + [0]
+    first = replace(first, finish=max(first.finish, kept[0]), hold=kept[0])
     chain = [Work(kernel, first_line, base, first)]
     for k in range(1, parts):
         base = rng.randrange(p.banks << i.row_bits)
         row, bank, _ = kernel.origin(first_line, Row(base, x0, y0, *size))
-        more = replace(first, first=0, load_bias=0, finish=int(k == parts - 1), row=row, bank=bank)
+        more = replace(first, first=0, zero=0, load_bias=0, finish=int(k == parts - 1 or kept[k]), hold=kept[k])
+        more = replace(more, row=row, bank=bank, shift=rng.randint(0, i.shifts))
+        if rng.random() < 0.4:
+            more = replace(more, lines=1, last_lanes=0)
         chain.append(Work(kernel, first_line, base, more))
     return chain
 
@@ -90,13 +95,15 @@ def issues(work: Work) -> list[dict[str, Any]]:
                     for e in range(left)
                     if (word := kernel.word(number * kernel.taps + e, at, j)) is not None
                 }
+                reads = left > 0 and (k == 0 or x == 0 or entered)
                 found.append({
-                    "source": int(c.source), "weights": k == 0,
-                    "reads": kernel.reads(number, left, at, c.columns) if k == 0 or x == 0 or entered else None,
+                    "source": int(c.source), "weights": k == 0 and left > 0,
+                    "reads": kernel.reads(number, left, at, c.columns) if reads else None,
                     "words": words, "sb_row": (c.sb_row + line) % (1 << i.sb_row_bits), "sb_lanes": (1 << left) - 1,
-                    "mask": (1 << c.neurons * c.groups) - 1, "active": (1 << c.neurons * pixels) - 1,
+                    "mask": (1 << c.neurons * c.groups) - 1, "active": (1 << c.neurons * pixels) - 1 if left else 0,
                     "neurons": c.neurons, "pixels": pixels, "index": index,
-                    "first": c.first and line == 0, "complete": c.finish and line == c.lines - 1,
+                    "zero": c.zero, "shift": c.shift, "first": c.first and line == 0,
+                    "complete": c.finish and line == c.lines - 1,
                     "wrapped": bool(c.ring_rows) and at.y >= c.ring_rows > c.y0,
                 })  # fmt: skip
     return found
@@ -128,6 +135,7 @@ class Held:
             "source": source, "weights": fetch.weights, "reads": reads, "words": words, "sb_row": fetch.row,
             "sb_lanes": fetch.lanes, "mask": fetch.neurons_mask, "active": step.active, "neurons": step.neurons,
             "pixels": step.pixels, "index": step.index, "first": step.first, "complete": step.complete,
+            "zero": step.zero, "shift": step.shift,
         }  # fmt: skip
 
 
@@ -155,7 +163,7 @@ def program(rng: random.Random, i: Isa, chains: int) -> list[Window | Work]:
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_every_issue_and_every_cycle(p: TileParams) -> None:
     i, rng, dut = isa(p), random.Random(140), ComputeEngine(isa(p))
-    items = program(rng, i, 56)
+    items = program(rng, i, 80)
     computes = [item.compute for item in items if isinstance(item, Work)]
     steps = [c.rows * -(-c.cols // c.groups) for c in computes]
     kinds: Counter[Any] = Counter()
@@ -188,7 +196,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
             ctx.set(dut.post_ready, post_ready)
             ctx.set(dut.port_free, port_free)
             drained = bool(complete) and rng.random() < (0.8 if calm else 0.1)
-            ctx.set(dut.drained, drained)
+            ctx.set(dut.drained, drained and not computes[complete[0][0]].hold)
             ctx.set(dut.drain_index, complete[0][1] if complete else rng.randrange(p.accumulators))
 
             ready = isinstance(head, Work) and dma_done >= head.compute.wait_dma and post_ready
@@ -248,6 +256,8 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
                 met["wrapped"] += wrapped and bool(wanted["words"])
                 met["groups"] += wanted["pixels"] > 1
                 met["nothing read"] += wanted["reads"] is None
+                met["nothing added"] += not wanted["active"]
+                met["kept"] += running.hold
                 if wanted["first"]:
                     used.add(wanted["index"])
                 if wanted["complete"]:
@@ -262,7 +272,8 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
             if drained:
                 number, index = complete.popleft()
                 unwritten[number] -= 1
-                used.remove(index)
+                if not computes[number].hold:
+                    used.remove(index)
             await ctx.tick()
             while written < read_done and unwritten[written] == 0:
                 written += 1
@@ -283,6 +294,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
     assert met["without the port"] > 5
     assert met["groups"] > 20 or p.groups == 1
     assert met["nothing read"] > 10
+    assert min(met["nothing added"], met["kept"]) > 10
 
 
 def test_the_engine_takes_the_cycles_it_claims() -> None:

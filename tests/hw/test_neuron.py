@@ -8,7 +8,7 @@ import pytest
 from hw.isa import isa
 from hw.neuron import NEURON_TOGGLES, Neuron
 from hw.params import TileParams, preset
-from tests.hw.sim import SHAPES, elaborated, lone, simulate, state_of, words
+from tests.hw.sim import SHAPES, elaborated, lone, simulate, state_of, words, wrap
 
 MACHINES = [*(preset(name) for name in SHAPES), lone(groups=1)]
 CONTROLS = ("sb_read", "sb_write", "lanes2", "lanes3", "sum_en", "acc_en", "acc_first", "bias_en")
@@ -25,8 +25,9 @@ async def load_weights(ctx: Any, dut: Any, p: TileParams, lines: list[list[int]]
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_dot_products_through_the_stages(p: TileParams) -> None:
-    """A new line every cycle; each sum is in its accumulator four stages after its SB read, biased and narrowed."""
-    rng, dut, n = random.Random(30), Neuron(isa(p)), p.synapses
+    """A new line every cycle; each sum is in its accumulator four stages after its SB read, shifted, with the bias or
+    without it, and leaves narrowed or as a limb."""
+    rng, i, dut, n = random.Random(30), isa(p), Neuron(isa(p)), p.synapses
     bits = min(p.fmt.width, 24)  # sums of whole words of <32,16> would wrap by design
     rows = min(p.sb_rows, 8)
     weights = [words(rng, bits, n) for _ in range(rows)]
@@ -37,6 +38,8 @@ def test_dot_products_through_the_stages(p: TileParams) -> None:
             rng.getrandbits(n),
             rng.randrange(p.accumulators),
             rng.random() < 0.2,
+            rng.getrandbits(1),
+            rng.choice((0, 0, rng.randint(0, i.shifts))),
         )
         for _ in range(120)
     ]
@@ -66,15 +69,24 @@ def test_dot_products_through_the_stages(p: TileParams) -> None:
             if stage[3]:
                 ctx.set(dut.acc_index, stage[3][3])
                 ctx.set(dut.acc_first, stage[3][4])
+                ctx.set(dut.acc_zero, stage[3][5])
+                ctx.set(dut.acc_shift, stage[3][6])
             await ctx.tick()
             if stage[3]:
-                row, operands, lanes, index, first = stage[3]
+                row, operands, lanes, index, first, zero, shift = stage[3]
                 total = sum(
                     a * b for e, (a, b) in enumerate(zip(operands, weights[row], strict=True)) if lanes >> e & 1
                 )
-                stored[index] = (bias << p.fmt.frac if first else stored[index]) + total
+                start = (0 if zero else bias << p.fmt.frac) if first else stored[index]
+                stored[index] = wrap(start + (total << shift * (p.fmt.width - 1)), p.accumulator_width)
                 ctx.set(dut.drain_index, index)
                 assert ctx.get(dut.drain_wide) == stored[index]
+                ctx.set(dut.limb, 2)
+                for top in (0, 1):
+                    ctx.set(dut.limb_top, top)
+                    limb = p.fmt.limb(stored[index], 2, bool(top))
+                    assert ctx.get(dut.word) == (wrap(limb, p.fmt.width) if top else limb)
+                ctx.set(dut.limb, 0)
                 for relu in (0, 1):
                     ctx.set(dut.relu, relu)
                     narrow = p.fmt.narrow(stored[index])
@@ -103,6 +115,9 @@ def test_a_gated_neuron_changes_no_register(name: str) -> None:
             ctx.set(dut.sb_line, words(rng, p.fmt.width, p.synapses))
             ctx.set(dut.operands, words(rng, p.fmt.width, p.synapses))
             ctx.set(dut.acc_index, rng.randrange(p.accumulators))
+            ctx.set(dut.acc_zero, rng.getrandbits(1))
+            ctx.set(dut.acc_shift, rng.getrandbits(2))
+            ctx.set(dut.limb, rng.getrandbits(3))
             ctx.set(dut.bias_word, rng.randint(-9, 9))
             ctx.set(dut.pool_word, rng.randint(-9, 9))
             ctx.set(dut.pool, {"index": rng.randrange(p.pool_entries), "average": rng.getrandbits(1)})

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from hw.isa import isa
 from hw.nfu import Accumulators, Activation, Products, Sum
 from hw.params import NumberFormat, TileParams, preset
 from tests.hw.sim import SHAPES, elaborated, lone, simulate, state_of, word, words, wrap
@@ -128,6 +129,43 @@ def test_activation_is_the_one_rounding_rule(fmt: NumberFormat) -> None:
                 ctx.set(dut.relu, relu)
                 narrow = fmt.narrow(wide)
                 assert ctx.get(dut.word) == (max(narrow, 0) if relu else narrow), (wide, relu)
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
+def test_limbs_are_digits_that_add_up(p: TileParams) -> None:
+    """Every digit of a sum, and the rest above it where that fits a word; the limbs' sum is the sum, relu or not."""
+    rng, dut, digits = random.Random(14), Activation(p), p.fmt.width - 1
+    limbs, edge = isa(p).limbs, 1 << (p.accumulator_width - 1)
+    assert limbs * digits >= p.accumulator_width > (limbs - 1) * digits
+
+    async def bench(ctx: Any) -> None:
+        async def limb(number: int, top: bool) -> int:
+            ctx.set(dut.limb, number)
+            ctx.set(dut.limb_top, top)
+            ctx.set(dut.relu, rng.getrandbits(1))
+            found: int = ctx.get(dut.word)
+            return found
+
+        for wide in [
+            0,
+            -1,
+            1,
+            -edge,
+            edge - 1,
+            *(word(rng, p.accumulator_width) >> rng.randrange(40) for _ in range(99)),
+        ]:
+            ctx.set(dut.wide, wide)
+            for count in range(1, limbs + 1):
+                parts = [await limb(number, False) for number in range(1, count)]
+                assert parts == [wide >> k * digits & ((1 << digits) - 1) for k in range(count - 1)]
+                top = await limb(count, True)
+                assert top == wrap(wide >> (count - 1) * digits, p.fmt.width)
+                restored = sum(part << k * digits for k, part in enumerate([*parts, top]))
+                fits = -(1 << count * digits) <= wide < 1 << count * digits
+                assert (restored == wide) == fits
+            assert (await limb(0, True)) in (p.fmt.narrow(wide), max(p.fmt.narrow(wide), 0))
 
     simulate(dut, bench)
 

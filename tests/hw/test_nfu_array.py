@@ -8,7 +8,7 @@ import pytest
 from hw.isa import isa
 from hw.nfu_array import NfuArray
 from hw.params import TileParams, preset
-from tests.hw.sim import SHAPES, elaborated, lone, simulate, state_of, word
+from tests.hw.sim import SHAPES, elaborated, lone, simulate, state_of, word, wrap
 
 MACHINES = [*(preset(name) for name in SHAPES), lone(groups=1)]
 IDLE: dict[str, Any] = {"issue": 0, "step": {}, "fetch": {}, "line": None}
@@ -20,6 +20,7 @@ class Schedule:
     def __init__(self, rng: random.Random, p: TileParams, rows: int, runs: int) -> None:
         self.rng, self.p, self.rows = rng, p, rows
         self.cycles: list[dict[str, Any]] = []
+        self.held: set[int] = set()  # accumulators with a sum
         for k in range(runs):
             self.run(bias=k == 0 or rng.random() < 0.5)
 
@@ -35,9 +36,15 @@ class Schedule:
             step = {"active": rng.getrandbits(p.neurons), "neurons": neurons}
             self.cycles.append({"issue": 0, "step": step, "fetch": fetch, "line": None})
         index, steps, lines = rng.randrange(p.accumulators), rng.randint(1, min(4, p.accumulators)), rng.randint(1, 3)
+        zero, shift, adds = rng.getrandbits(1), rng.choice((0, 0, rng.randint(0, isa(p).shifts))), rng.random() < 0.8
         counts = [groups if rng.random() < 0.6 else rng.randint(1, groups) for _ in range(steps)]
+        if not adds and index in self.held:  # steps without lanes: what is there is complete again
+            lines, counts = 1, [1]
+        else:
+            adds = True
+            self.held |= {(index + k) % p.accumulators for k in range(steps)}
         for line in range(lines):
-            left = (1 << rng.randint(1, n)) - 1
+            left = (1 << rng.randint(1, n)) - 1 if adds else 0
             row = rng.randrange(self.rows)
             place = [rng.randrange(p.row_words) for _ in range(n)]
             for k, pixels in enumerate(counts):
@@ -47,11 +54,12 @@ class Schedule:
                     "issue": 1,
                     "step": {
                         "lanes": [rng.getrandbits(n) & left if j < pixels else 0 for j in range(p.groups)],
-                        "start": rng.randrange(p.row_words), "place": place, "active": (1 << neurons * pixels) - 1,
-                        "neurons": neurons, "pixels": pixels, "index": (index + k) % p.accumulators,
-                        "first": int(line == 0), "complete": int(line == lines - 1),
+                        "start": rng.randrange(p.row_words), "place": place,
+                        "active": (1 << neurons * pixels) - 1 if adds else 0,
+                        "neurons": neurons, "pixels": pixels, "index": (index + k) % p.accumulators, "zero": zero,
+                        "shift": shift, "first": int(adds and line == 0), "complete": int(line == lines - 1),
                     },
-                    "fetch": {"weights": int(k == 0), "row": row, "lanes": left, "neurons_mask": mask},
+                    "fetch": {"weights": int(adds and k == 0), "row": row, "lanes": left, "neurons_mask": mask},
                     "line": [word(rng, min(p.fmt.width, 24)) for _ in range(p.row_words)],
                 })  # fmt: skip
 
@@ -69,6 +77,7 @@ def test_sums_after_the_latency(p: TileParams) -> None:
     assert NfuArray.latency == 5
     lanes_of_all = p.neurons * n
     seen = {"checked": 0, "granted": 0, "refused": 0, "later pixels": 0}
+    seen |= {"shifted": 0, "from zero": 0, "nothing added": 0}
 
     async def bench(ctx: Any) -> None:
         sb = [[[0] * n for _ in range(rows)] for _ in range(p.neurons)]
@@ -114,7 +123,7 @@ def test_sums_after_the_latency(p: TileParams) -> None:
                         if fetch["lanes"] >> e & 1:
                             held[k][e] = sb[k][fetch["row"]][e]
             assert ctx.get(dut.sb_granted) == (not (fetch["bias"] or fetch["weights"]))
-            active = step["neurons"] * step["pixels"] if issued else 0
+            active = step["active"].bit_count() if issued else 0
             products = sum(lanes.bit_count() for lanes in step["lanes"]) * step["neurons"] if issued else 0
             assert ctx.get(dut.products) == products
             assert ctx.get(dut.gated) == (lanes_of_all - products if issued else 0)
@@ -130,14 +139,30 @@ def test_sums_after_the_latency(p: TileParams) -> None:
                     lanes = step["lanes"][pixel]
                     total = sum(operands[e] * held[k][e] for e in range(n) if lanes >> e & 1)
                     before = bias[k] << p.fmt.frac if step["first"] else sums[k][index]
+                    before = 0 if step["first"] and step["zero"] else before
                     assert before is not None
-                    sums[k][index] = before + total
-                    due.setdefault(t - 1 + NfuArray.latency, []).append((k, index, before + total))
+                    after = wrap(before + (total << step["shift"] * (p.fmt.width - 1)), p.accumulator_width)
+                    sums[k][index] = after
+                    due.setdefault(t - 1 + NfuArray.latency, []).append((k, index, after))
+                    seen["shifted"] += step["shift"] > 0 and total != 0
+                    seen["from zero"] += bool(step["first"] and step["zero"] and bias[k])
                     seen["later pixels"] += pixel > 0
+                if not active:  # what the accumulators hold stays
+                    kept = [k for k in range(step["neurons"]) if sums[k][index] is not None]
+                    held_sums = [(k, index, sums[k][index] or 0) for k in kept]
+                    due.setdefault(t - 1 + NfuArray.latency, []).extend(held_sums)
+                    seen["nothing added"] += len(held_sums)
                 completes[t - 1 + NfuArray.latency - 1] = step["complete"]
             for k, index, total in due.pop(t, []):
                 ctx.set(dut.drain_index, index)
                 assert ctx.get(dut.wide)[k] == total
+                ctx.set(dut.limb, 1)
+                ctx.set(dut.limb_top, 0)
+                assert ctx.get(dut.words)[k] == p.fmt.limb(total, 1, False)
+                ctx.set(dut.limb, 2)
+                ctx.set(dut.limb_top, 1)
+                assert ctx.get(dut.words)[k] == wrap(p.fmt.limb(total, 2, True), p.fmt.width)
+                ctx.set(dut.limb, 0)
                 ctx.set(dut.relu, t & 1)
                 narrow = p.fmt.narrow(total)
                 assert ctx.get(dut.words)[k] == (max(narrow, 0) if t & 1 else narrow)
@@ -153,6 +178,7 @@ def test_sums_after_the_latency(p: TileParams) -> None:
 
     simulate(dut, bench)
     assert min(seen[what] for what in ("checked", "granted", "refused")) > 10
+    assert min(seen[what] for what in ("shifted", "from zero", "nothing added")) > 3
     assert seen["later pixels"] > 50 or p.groups == 1
 
 

@@ -17,6 +17,15 @@ def test_bits_for_is_the_least_width(count: int) -> None:
     assert bits == 1 or 1 << (bits - 1) < count
 
 
+def test_limbs_by_hand() -> None:
+    fmt = NumberFormat(8, 4)
+    for wide in (0, 1, -1, 5000, -5000, 1 << 14, -(1 << 14)):
+        low, high = fmt.limb(wide, 1, False), fmt.limb(wide, 2, True)
+        assert (low, high) == (wide % 128, wide // 128)
+        assert low + (high << 7) == wide
+    assert [fmt.limb(-1, number, False) for number in (1, 2, 3)] == [127, 127, 127]
+
+
 def test_paper32_is_the_published_machine() -> None:
     p = preset("paper32")
     assert (p.neurons, p.synapses, str(p.fmt), p.clock_mhz) == (16, 16, "<32,16>", 250.0)

@@ -54,9 +54,10 @@ def layer(rng: random.Random, i: Isa, kind: Pool, vector: bool) -> list[Work]:
 
 
 def in_place(rng: random.Random, p: TileParams, work: Work) -> Work:
-    """The work with its sums in accumulators by chance."""
+    """The work with its sums in accumulators by chance, where they may stay; NFU-3 is told of limbs by chance."""
     first, at, last = sorted(rng.choices(range(p.accumulators), k=3))
-    return replace(work[0], sum_first=first, sum_at=at, sum_last=last), work[1]
+    limb = {"hold": rng.getrandbits(1), "limb": rng.randint(0, isa(p).limbs), "limb_top": rng.getrandbits(1)}
+    return replace(work[0], sum_first=first, sum_at=at, sum_last=last, **limb), work[1]
 
 
 def steps_of(rng: random.Random, p: TileParams, work: Work) -> list[list[int]]:
@@ -115,14 +116,16 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
     async def bench(ctx: Any) -> None:
         got: list[tuple[Any, ...]] = []
         model = PostModel(p.cell_words)
-        pushed = completed = drained = scored = cycle = 0
+        pushed = completed = drained = scored = cycle = most = 0
         while True:
             cycle += 1
             stall = (0.0, 0.1, 0.6)[cycle // 100 % 3]
             push = pushed < len(work) and ctx.get(dut.ready) and rng.random() >= stall
             ctx.set(dut.push, push)
             ctx.set(dut.config, plain(i, work[pushed][0]) if push else {})
-            allowed = completed < (ends[pushed - 1] if pushed else 0) and completed - drained < p.accumulators
+            allowed = (
+                completed < (ends[pushed - 1] if pushed else 0) and completed - drained < (QUEUE + 1) * p.accumulators
+            )
             complete = allowed and rng.random() >= stall
             granted = rng.random() >= stall
             ctx.set(dut.complete, complete)
@@ -131,7 +134,7 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
                 ctx.set(dut.words, order[drained][1])
             else:
                 ctx.set(dut.words, [-5] * p.neurons)  # not complete: must not be taken
-            taken = ctx.get(dut.drained)
+            taken = ctx.get(dut.taken)
             seen = Seen(
                 bool(ctx.get(dut.ready)), bool(taken), ctx.get(dut.neurons) if taken else 0, ctx.get(dut.updates),
                 bool(ctx.get(dut.write)), ctx.get(dut.written),
@@ -142,10 +145,13 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
                 c = work[order[drained][0]][0]
                 assert ctx.get(dut.drain_index) == places[drained]
                 assert (ctx.get(dut.relu), ctx.get(dut.score)) == (c.relu, c.scores)
+                assert (ctx.get(dut.limb), ctx.get(dut.limb_top)) == (c.limb, c.limb_top)
+                assert ctx.get(dut.drained) == (not c.hold)
                 assert ctx.get(dut.score_base) == 9
                 scored += ctx.get(dut.score)
             else:
                 assert not ctx.get(dut.score)
+                assert not ctx.get(dut.drained)
             if seen.wrote and granted:
                 got.append((ctx.get(dut.target), *offered(ctx, p, dut)))
             # a compute counts as written only when its last word is in the buffer
@@ -154,11 +160,13 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
             pushed += bool(push)
             drained += taken
             completed += bool(complete)
+            most = max(most, completed - drained)
             await ctx.tick()
             if seen.written == len(work):
                 break
         assert got == [cell for part in wanted for cell in part]
         assert drained == completed == len(order)
+        assert most > p.accumulators  # sums that stay are completed again
         assert scored == sum(len(steps) for (c, _), steps in zip(work, vectors, strict=True) if c.scores)
         ctx.set(dut.clear, 1)
         await ctx.tick()
