@@ -192,6 +192,13 @@ def accuracy(network: str, dataset: str, checkpoint: Path | None, data: Path, pr
 @click.option(
     "--thresholds", callback=numbers, help="Of the margin, for each increment but the last.  [default: trained]"
 )
+@click.option(
+    "--reuse",
+    type=click.Choice(["none", "time", "work"]),
+    default="none",
+    show_default=True,
+    help="Whether an escalated run takes over maps and sums: where that saves predicted cycles, or computing.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulation.")
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Simulations side by side.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.  [default: build/report/NETWORK]")
@@ -206,6 +213,7 @@ def report(
     profile: str,
     score: str,
     thresholds: tuple[float, ...] | None,
+    reuse: str,
     seed: int,
     jobs: int,
     out: Path | None,
@@ -236,10 +244,13 @@ def report(
         measured = measure(trained, part, tile, request, into / "measurement", seed=seed, jobs=jobs, command=line)
         return read_report(write_report(measured, into, profile))
 
-    everything = Request(tuple(range(len(trained.fractions))), score, thresholds)
+    if reuse != "none":
+        line += f" --reuse {reuse}"
+    taken = None if reuse == "none" else reuse
+    everything = Request(tuple(range(len(trained.fractions))), score, thresholds, taken)
     everything.registers(trained, tile)  # bad thresholds are refused before anything is built
     try:
-        first = step(1, Request((0,), None), folder / "first")
+        first = step(1, Request((0,), None, reuse=taken), folder / "first")
         click.echo(terminal.first_line(first), err=True)
         final = step(count, everything, folder)
     except CosimFailed as failure:

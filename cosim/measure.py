@@ -39,11 +39,13 @@ MEMORY_BEATS = 1 << 17  # least simulated DRAM, so that runs of different sizes 
 @dataclass(frozen=True)
 class Request:
     """What to measure. increments: which to run alone. score: margin of the opportunistic run, None for no such run.
-    thresholds: of the margin, in its own units; None takes the checkpoint's."""
+    thresholds: of the margin, in its own units; None takes the checkpoint's. reuse: what an escalated run takes over
+    (golden.mapping.map_network)."""
 
     increments: tuple[int, ...]
     score: str | None = "raw"
     thresholds: tuple[float, ...] | None = None
+    reuse: str | None = None
 
     def __post_init__(self) -> None:
         if self.score not in (None, "raw", "softmax"):
@@ -66,12 +68,13 @@ class Measurement:
     """One network, one set of images, one tile: the common part of all runs."""
 
     def __init__(
-        self, checkpoint: Checkpoint, images: ImageSet, params: TileParams, folder: Path, seed: int, jobs: int
-    ) -> None:
+        self, checkpoint: Checkpoint, images: ImageSet, params: TileParams, folder: Path, seed: int, jobs: int,
+        reuse: str | None,
+    ) -> None:  # fmt: skip
         self.checkpoint, self.images, self.params = checkpoint, images, params
         self.folder, self.seed, self.jobs = folder, seed, jobs
         self.networks = integer_networks(checkpoint, params.fmt)
-        self.mapped: Mapped = map_network(self.networks, params)
+        self.mapped: Mapped = map_network(self.networks, params, reuse=reuse)
         verify(self.mapped)
         self.inputs = codes(images, params.fmt)
         beats = self.mapped.image_address + len(images) * (self.mapped.image_beats + self.mapped.result_beats)
@@ -143,7 +146,7 @@ def measure(
 ) -> Path:
     """Simulate and write ``folder``/measurement.{json,npz}; CosimFailed or CheckFailed when RTL differs from golden."""
     check_images(checkpoint, images)
-    common = Measurement(checkpoint, images, params, folder, seed, jobs)
+    common = Measurement(checkpoint, images, params, folder, seed, jobs, request.reuse)
     done = [common.run_increment(increment) for increment in request.increments]
     if request.score is not None:
         done.append(common.run_opportunistic(request))

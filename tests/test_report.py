@@ -105,3 +105,17 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert lines[0].startswith("tilewatt: error: ")
     assert line in lines[0]
     assert not out.exists()
+
+
+def test_an_escalated_run_takes_over_what_pays(tmp_path: Path) -> None:
+    """The block-causal LeNet, every image escalated: both increments together cost less than one after the other."""
+    trained = "checkpoints/lenet-mnist-causal.npz"
+    arguments = ["--checkpoint", trained, "--count", "2", "--thresholds", "1000", "--reuse", "time"]
+    assert main(["report", *arguments, "--out", str(tmp_path)]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    few, more = (run["cycles"] for run in report["increments"])
+    escalated = report["opportunistic"]
+    assert escalated["stops"] == [0, 2]
+    assert escalated["mismatches"] == 0
+    print(f"cycles: {few} and {more}, escalated {escalated['cycles']}")
+    assert escalated["cycles"] < few + 0.7 * more

@@ -194,7 +194,7 @@ class _Mapper:
         self.score = work, sum(math.log(max(found.cycles, 1)) for found in (*fresh, *chain))
         scratch_beats = max(found.scratch_beats for found in every)
         later = [Planned(found.plans, found.ops) if found is not None else None for found in resumed]
-        moves = self.reuse is None and scratch_beats > 0  # kept maps lie where every segment looks for them
+        moves = not places.beats and scratch_beats > 0  # kept maps lie where every segment looks for them
         if self.search and moves:
             scratch_beats += max(gaps(p))
 
