@@ -32,7 +32,7 @@ from golden.mapping.mapper import map_network
 from golden.network import Network, Shape, read
 from golden.networks import INPUT_SHAPES, NETWORKS, IncrementalNetwork, check_fractions, find_network
 from golden.quantise import quantise, quantise_network
-from golden.timing import DDR3, predict
+from golden.timing import DDR3, predict, predict_images
 from golden.verify import verify
 from hw.errors import BadInput, CheckFailed, write_atomic
 from hw.events import CYCLE_KINDS, event_names
@@ -40,8 +40,10 @@ from hw.params import TileParams
 
 FRACTIONS = (0.1, 0.2, 0.25, 0.3, 0.5, 0.75, 1.0)
 FOLDER = Path("build/cycles")
-MEMORIES = {"ddr3": None, "ideal": Ideal()}
+IDEAL = Ideal()
+MEMORIES = {"ddr3": None, "ideal": IDEAL}
 START_CYCLE = 5  # of a job's first image after reset: what the bench takes for the registers of a run of one increment
+PAUSE = 5  # cycles that the bench takes for the counters, from an image's last cycle to the next one's first
 STALLS = tuple(kind.name for kind in CYCLE_KINDS[1:])
 _SOURCES = {".py", ".v", ".sv", ".vlt", ".cpp", ".h", ".j2"}
 
@@ -164,10 +166,10 @@ class Group:
 
 
 def predicted_cycles(mapped: Mapped, increment: int, job: Job) -> dict[str, int]:
-    """What golden.timing gives for the job's first image, on both memories; each later one meets DDR3 in a state of its
-    own."""
-    memories = {"ddr3": DDR3(start_cycle=START_CYCLE, result_address=job.result_address), "ideal": MEMORIES["ideal"]}
-    return {kind: predict(mapped, increment, memory).cycles for kind, memory in memories.items() if memory is not None}
+    """What golden.timing gives for the slowest of the job's images, on both memories."""
+    ddr3 = DDR3(start_cycle=START_CYCLE, result_address=job.result_address)
+    found = predict_images(mapped, increment, ddr3, job.images, pause=PAUSE)
+    return {"ddr3": max(image.cycles for image in found), "ideal": predict(mapped, increment, IDEAL).cycles}
 
 
 def figures(network: Network, params: TileParams, outcome: Outcome, ideal: Outcome) -> Row:

@@ -32,7 +32,7 @@ def _run_increment(
     words, wide, scores = [], [], []
     for part in codes.split(BATCH):
         maps, sums = forward(mapped.networks[increment], part)
-        words.append(captured(maps, emits, mapped.params))
+        words.append(captured(maps, emits, mapped.params, mapped.networks[increment]))
         wide.append(sums.numpy())
         scores.append(maps[-1].flatten(1).numpy())
     return np.concatenate(words), np.concatenate(wide), np.concatenate(scores)

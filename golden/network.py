@@ -37,6 +37,20 @@ class Pooling:
         return windows - 1 if (windows - 1) * self.stride >= length else windows
 
 
+@dataclass(frozen=True)
+class Sums:
+    """Sums that an increment leaves in DRAM for the next one, as so many ``limbs`` (hw.params.NumberFormat.limb).
+
+    saved: this layer's sums are left. channels, inputs: the sums of its first ``channels`` output channels over the
+    first ``inputs`` input channels, bias included, were left by a smaller increment; 0: of none.
+    """
+
+    limbs: int = 0
+    saved: bool = False
+    channels: int = 0
+    inputs: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """One sum over windows of the input map, then ReLU, then pooling.
@@ -45,7 +59,7 @@ class Layer:
     its input map flattened in the order channel, row, column. bias: [out]. Both float64, or int64 once quantised.
     sum_shape: map before pooling; out_shape: after it. Of golden.mapping only: cuts: input channels at which weight
     lines shall begin, which changes how the weights are packed; kept: first output channels that need not be computed,
-    because the run of a smaller increment has left them in DRAM.
+    because the run of a smaller increment has left them in DRAM; sums: what becomes of sums before rounding.
     """
 
     name: str
@@ -61,6 +75,7 @@ class Layer:
     sum_shape: Shape
     cuts: tuple[int, ...] = ()
     kept: int = 0
+    sums: Sums = Sums()
 
     @property
     def out_shape(self) -> Shape:

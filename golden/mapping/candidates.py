@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order
 from golden.mapping.layout import MapLayout, extent
-from golden.mapping.pieces import Block, Piece, most_groups, pieces_between, pieces_of, split, steps_of
+from golden.mapping.limbs import with_limbs
+from golden.mapping.pieces import Block, Piece, line_of, most_groups, pieces_between, pieces_of, split, steps_of
 from golden.mapping.plan_cost import cost_of
 from golden.mapping.plan_places import cells_in, places, stage_of
 from golden.mapping.slabs import Slab, slabs_of
@@ -132,11 +133,12 @@ class Candidates:
             assert following is not None
             blocks = self._blocks_of(layer, view, columns, following.cuts[0])
         target = Buffer(1 - state.source)
+        begin = line_of(view, layer.sums.inputs)[0] if layer.sums.channels else 0
         for step in self._line_steps(view, kind, goal):
-            pieces = tuple(pieces_of(view, step))
+            pieces = tuple(pieces_of(view, step, begin))
             if max(piece.lines for piece in pieces) > self.ring:
                 continue
-            for rows, cols in self._shapes(layer, blocks, len(pieces) > 1, kind, goal):
+            for rows, cols in self._shapes(layer, blocks, len(pieces) > 1 or layer.sums.saved, kind, goal):
                 slabs = slabs_of(layer, rows, cols)
                 if cols < layer.sum_shape[2] and not self._within(view, blocks, slabs, columns):
                     continue
@@ -157,7 +159,9 @@ class Candidates:
                             vector, blocks, pieces, slabs, order, goal.sums, goal.areas is not None,
                             _most_steps(goal.sums), 0.0,
                         )  # fmt: skip
-                        yield replace(plan, cost=cost_of(plan, self.ring, self.prices, p))
+                        fitted = with_limbs(plan, p)
+                        if fitted is not None:
+                            yield replace(fitted, cost=cost_of(fitted, self.ring, self.prices, p))
 
     def _vector(self, layer: Layer, following: Layer | None, stage: Areas | None) -> bool:
         """Whether the results are one pixel that the next layer reads as a vector."""
@@ -236,8 +240,12 @@ class Candidates:
     ) -> list[tuple[LayerPlan, LayerPlan, State]]:
         """The cheapest pair for every state that it can leave behind. The blocks are those between second's cuts."""
         cuts, channels = second.cuts, second.in_shape[0]
-        if not cuts or cuts != tuple(range(cuts[0], channels, cuts[0])) or self.p.neurons % cuts[0] or layer.kept:
+        if not cuts or cuts != tuple(range(cuts[0], channels, cuts[0])) or self.p.neurons % cuts[0]:
             return []
+        if layer.kept or layer.sums.limbs or second.sums.limbs:
+            return []
+        if cuts[0] % self.p.lines_per_beat and cuts[0] != self.p.neurons:
+            return []  # a block starts at a beat boundary
         view, target = view_of(second, self.p), Buffer(1 - state.source)
         if view.vector:
             return []

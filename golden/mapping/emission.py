@@ -9,7 +9,7 @@ from golden.mapping.ops import Cells, Op, Region, overlap
 from golden.mapping.pieces import Block, Piece
 from golden.mapping.synapses import SynapseRows
 from golden.mapping.view import cells_of, window_of
-from hw.instructions import Base, Buffer, Compute, Load, Store
+from hw.instructions import Base, Buffer, Compute, Load, Store, Window
 from hw.params import TileParams
 
 STORE_AGE = 1  # computes that are emitted before a store, so that it does not hold up transfers behind it
@@ -21,6 +21,7 @@ class Constants:
 
     weights: beat of each layer's first line; lines: lines of a block there (of the largest increment).
     biases: (beat, SB row, lines) of every table to load; bias_line: (layer, first neuron of a block) -> (SB row, bank).
+    ones: beat of a block of lines that have the weight 1 on the lane of the neuron's own number.
     """
 
     weights: tuple[int, ...]
@@ -28,6 +29,7 @@ class Constants:
     biases: tuple[tuple[int, int, int], ...]
     bias_line: dict[tuple[int, int], tuple[int, int]]
     bias_rows: int
+    ones: int = 0
 
 
 class Emission:
@@ -83,6 +85,10 @@ class Emission:
         window = window_of(plan.view, held.pitch, held.plane, line, max(plan.columns, 1), self.p)
         if plan.view.vector:
             window = window_of(plan.view, held.pitch, held.plane, 0, held.pitch, self.p)
+        self.emit_window(window)
+
+    def emit_window(self, window: Window) -> None:
+        """A Window, unless it is the one before."""
         if window != self._window:
             self._window = window
             self.emit(Op(window))
@@ -107,6 +113,13 @@ class Emission:
             line = block.number * self.constants.lines[index] + piece.line
             beat = self.constants.weights[index] + line * group + block.offset // self.p.lines_per_beat
             self._load_lines(beat, row, piece.lines, block.neurons, piece.last_lanes, block.groups)
+        return row
+
+    def ones(self, block: Block) -> int:
+        """SB row of a line for each neuron of a block, 1 on its own channel's lane; loaded unless it is there."""
+        row, missing = self._weights.place(("ones", block.neurons, block.groups), 1, False)
+        if missing:
+            self._load_lines(self.constants.ones, row, 1, block.neurons, block.neurons, block.groups)
         return row
 
     def _load_lines(self, beat: int, row: int, lines: int, neurons: int, last: int, groups: int) -> None:

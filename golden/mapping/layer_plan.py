@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from golden.mapping.layout import MapLayout
-from golden.mapping.pieces import Block, Piece, steps_of
+from golden.mapping.pieces import Block, Piece, line_of, steps_of
 from golden.mapping.slabs import Slab
 from golden.mapping.view import View
 from golden.network import Layer
@@ -40,6 +40,16 @@ class Areas:
 
 
 @dataclass(frozen=True)
+class LimbAreas:
+    """``count`` equal areas of ``cells`` cells from cell ``base`` on, used in turn: each for one limb of a block's sums
+    of a slab."""
+
+    base: int
+    count: int
+    cells: int
+
+
+@dataclass(frozen=True)
 class LayerPlan:
     """How a layer runs.
 
@@ -48,7 +58,8 @@ class LayerPlan:
     target buffer for the results of a block: they are spilled from there or, ``feeds``, read by the next layer, which
     is FUSED; None when the whole output stays. output: its layout. vector: it is written word by word. order: of the
     loops. sums: first and last accumulator. most_steps: of a tile, unless sums are chained. cost: see
-    golden.mapping.plan_cost.
+    golden.mapping.plan_cost. restored: areas of the source buffer for sums that a smaller increment left; saved: of the
+    target buffer, for those that this one leaves.
     """
 
     layer: Layer
@@ -71,6 +82,8 @@ class LayerPlan:
     feeds: bool
     most_steps: int
     cost: float
+    restored: LimbAreas | None = None
+    saved: LimbAreas | None = None
 
     @property
     def spilled(self) -> bool:
@@ -80,7 +93,15 @@ class LayerPlan:
     @property
     def chained(self) -> bool:
         """Whether sums go on over several computes."""
-        return len(self.pieces) > 1
+        return len(self.pieces) > 1 or self.saved is not None
+
+    def first_piece(self, block: Block) -> Piece:
+        """The piece with which a block's computes begin: sums that were left by a smaller increment hold the first."""
+        sums = self.layer.sums
+        if block.first >= sums.channels:
+            return self.pieces[0]
+        line = line_of(self.view, sums.inputs)[0]
+        return next(piece for piece in self.pieces if piece.line == line)
 
     def steps(self, block: Block, slab: Slab) -> int:
         return steps_of(slab.cols, slab.rows, block.groups)

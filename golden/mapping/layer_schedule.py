@@ -4,7 +4,7 @@ Weights go through rows of SB, streamed input through a ring of rows or areas of
 through areas of the target buffer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from golden.integer import reciprocal
 from golden.mapping.emission import Emission
 from golden.mapping.layer_plan import Input, LayerPlan, vector_rows
 from golden.mapping.layout import DramMap, MapLayout, pair_of
+from golden.mapping.limb_schedule import LimbScheduler
 from golden.mapping.ops import Cells, Emit, Op
 from golden.mapping.pieces import Block, Piece
 from golden.mapping.slabs import Slab, input_rows, pool_fields
@@ -44,15 +45,16 @@ class LayerScheduler:
 
     def __init__(
         self, parent: Emission, index: int, plan: LayerPlan, last_layer: bool, maps: tuple[DramMap, DramMap],
-        stored: bool,
+        stored: bool, limbs: Sequence[DramMap],
     ) -> None:  # fmt: skip
-        """stored: the results go to DRAM in any case."""
+        """stored: the results go to DRAM in any case. limbs: maps of kept sums."""
         self.parent, self.index, self.plan, self.p = parent, index, plan, parent.p
         self.last_layer, self.stored = last_layer, stored
         self.dram, self.spill = maps  # input and output, were they in DRAM
         self.loaded = 0  # rows of the ring that were loaded for this block, or of the whole map
         areas = plan.areas
         self.areas = _Turns(areas.count) if areas is not None else None
+        self.limbs = LimbScheduler(parent, index, plan, limbs)
         self.stage_area = -1
         self.open_sums: dict[int, int] = {}  # by first channel of a block: the accumulator of its first step
 
@@ -77,12 +79,17 @@ class LayerScheduler:
     ) -> None:  # fmt: skip
         """One piece of slab ``at`` for one block. load_bias: its biases are not there; keep: its weights stay."""
         plan, slab = self.plan, self.plan.slabs[at]
+        first = plan.first_piece(block)
+        if piece.line < first.line:
+            return  # in sums that are there already
+        sum_at = self._sums(block, slab, piece, first)
+        if piece is first and first is not plan.pieces[0]:
+            self.limbs.restore(block, slab, sum_at)
         held, place = self._input(at, slab, piece)
         row = self.parent.weights(self.index, block, piece, keep)
         self.parent.window(plan, held, piece.line)
         is_last = piece is plan.pieces[-1]
         out = self._output(block, slab) if is_last else plan.output
-        sum_at = self._sums(block, slab, piece)
         self._compute(block, slab, piece, held, place, out, row, sum_at, load_bias and piece is plan.pieces[0])
         whole_rows = slab.x + slab.cols == plan.layer.sum_shape[2]
         if (plan.spilled or self.stored) and is_last and whole_rows and slab.out_end > slab.out_y:
@@ -111,10 +118,10 @@ class LayerScheduler:
             return
         self.parent.move(False, plan.output, self.spill, (0, kept), (0, plan.layer.out_shape[1]), (0, 0))
 
-    def _sums(self, block: Block, slab: Slab, piece: Piece) -> int:
+    def _sums(self, block: Block, slab: Slab, piece: Piece, first: Piece) -> int:
         """The accumulator of the first step: behind those of the compute before, or where the sum goes on."""
         plan = self.plan
-        if piece is plan.pieces[0]:
+        if piece is first:
             self.open_sums[block.first] = self.parent.take_sums(plan.sums, plan.steps(block, slab))
         return self.open_sums[block.first]
 
@@ -238,7 +245,8 @@ class LayerScheduler:
             lines=piece.lines, last_lanes=piece.last_lanes, neurons=block.neurons, groups=block.groups,
             tile=plan.tile(steps), sum_at=sum_at, sum_first=plan.sums[0], sum_last=plan.sums[1],
             sb_row=sb_row, load_bias=int(load_bias),
-            bias_row=bias_row, bias_bank=bias_bank, first=int(is_first), finish=int(is_last), relu=int(layer.relu),
+            bias_row=bias_row, bias_bank=bias_bank, first=int(is_first), finish=int(is_last),
+            hold=int(is_last and plan.saved is not None), relu=int(layer.relu),
             scores=int(self.last_layer and is_last), score_base=block.first if self.last_layer else 0,
             target=out.buffer, to_sub=to_sub, to_cols=cols, vector=int(plan.vector), reciprocal=_reciprocals(layer),
             **pool_fields(layer, slab.y), **places,
@@ -247,6 +255,8 @@ class LayerScheduler:
         weights = Cells(int(Buffer.SB), sb_row, sb_row + piece.lines)
         bias = (Cells(int(Buffer.SB), bias_row, bias_row + 1),) if load_bias else ()
         self.parent.emit(Op(compute, (*reads, weights, *bias), writes, emit=emit))
+        if compute.hold:
+            self.limbs.save(compute, block, slab)
 
     def _read(
         self, slab: Slab, piece: Piece, held: MapLayout, place: tuple[int, int], ring_y: int

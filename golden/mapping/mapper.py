@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from golden.counts import count
 from golden.mapping.assembly import Planned, assemble, code_of
 from golden.mapping.banks import gaps, quickest
 from golden.mapping.dram_image import pack_lines
@@ -13,17 +14,30 @@ from golden.mapping.emission import Constants
 from golden.mapping.fusion import cut_networks, fused_sizes
 from golden.mapping.layer_plan import Input, LayerPlan
 from golden.mapping.layout import DramMap, run_beats
+from golden.mapping.limbs import limb_map
 from golden.mapping.mapped import Mapped
 from golden.mapping.nested import check_nested, check_sums
 from golden.mapping.ops import Op, hoist, with_waits
 from golden.mapping.pieces import Block, blocks, pack_weights
 from golden.mapping.plan import Planner
-from golden.mapping.reuse import Kept, Places, choose, goes_on, kept_map, places_of, stable_layers
+from golden.mapping.reuse import (
+    SUMS,
+    Kept,
+    Places,
+    choose,
+    cut_at_increments,
+    goes_on,
+    kept_map,
+    places_of,
+    stable_layers,
+    summable,
+)
 from golden.mapping.schedule import schedule, scores_store
 from golden.mapping.slabs import input_rows
 from golden.mapping.view import cells_of, view_of
 from golden.network import Layer, Network
 from golden.timing import DDR3, predict
+from hw.errors import BadInput
 from hw.instructions import Base, Decide, End, Instruction
 from hw.isa import Isa, isa
 from hw.params import TileParams
@@ -35,27 +49,37 @@ CUTS = 4  # blocks of a layer, at most, that start within a block of weights
 
 
 def map_network(
-    networks: Sequence[Network], params: TileParams, *, search: bool = True, reuse: bool = False,
+    networks: Sequence[Network], params: TileParams, *, search: bool = True, reuse: str | None = None,
     escalation_rate: float = 0.5,
 ) -> Mapped:  # fmt: skip
     """Program and image of quantised ``networks``, each a prefix (in channels) of the next.
 
     search: try several plans of every layer and take those with the fewest predicted cycles (golden.timing); without
     it the plans that a rough estimate likes best, which takes a fraction of the time.
-    reuse: an escalated run takes over maps of the smaller increment (golden.mapping.reuse) where that pays: per layer,
-    the predicted cycles that keeping adds to the smaller increment, which every run pays, are compared with those that
-    it saves the larger one, times ``escalation_rate``, the share of runs that escalate (of the plans without search).
+    reuse: an escalated run takes over maps and sums of the smaller increment (golden.mapping.reuse) where that costs
+    less than to compute them anew. "time": per layer, the predicted cycles that keeping adds to the smaller increment,
+    which every run pays, are compared with those that it saves the larger one, times ``escalation_rate``, the share of
+    runs that escalate (of plans made without search). "work": likewise the cycles in which the NFU computes, whatever
+    else holds the program back. None: an escalated run starts anew.
 
     Only the last layer is stored per increment. Raises BadInput for networks that are not nested, whose sums could
     overflow an accumulator, or that do not fit, with the sizes.
     """
     nets = tuple(networks)
     check_nested(nets, params)
+    if reuse not in (None, "time", "work"):
+        raise BadInput(f"reuse wants time, work or None, not {reuse!r}")
+    if not 0 <= escalation_rate < math.inf:
+        raise BadInput(f"escalation_rate wants a number of at least 0, not {escalation_rate}")
     for network in nets:
         check_sums(network, params)
-    sizes = fused_sizes(nets, params) if search else [0]
-    found = [_Mapper(cut_networks(nets, size, params) if size else nets, params, search) for size in sizes]
-    mapped = [mapper.run(escalation_rate if reuse else None) for mapper in found]
+    ways = [
+        cut_networks(nets, size, params) if size else nets for size in (fused_sizes(nets, params) if search else [0])
+    ]
+    if reuse is not None:
+        ways.append(cut_at_increments(nets))
+    found = [_Mapper(way, params, search, reuse, escalation_rate) for way in ways]
+    mapped = [mapper.run() for mapper in found]
     return min(zip(found, mapped, strict=True), key=lambda pair: pair[0].score)[1]
 
 
@@ -84,11 +108,12 @@ class _Constants:
 
 @dataclass(frozen=True)
 class _Shared:
-    """Beats of the hidden layers' biases and weights, and the lines of a block of each."""
+    """Beats of the hidden layers' biases and weights, and the lines of a block of each; of lines of ones."""
 
     biases: int
     weights: tuple[int, ...]
     lines: tuple[int, ...]
+    ones: int = 0
 
 
 def _words(layer: Layer, first: int, p: TileParams) -> np.ndarray:
@@ -108,6 +133,11 @@ class _Candidate:
     tables: Constants
 
 
+def _work(found: _Candidate, p: TileParams) -> int:
+    """Cycles in which the NFU computes."""
+    return count([op.instruction for op in found.ops], p)["compute_cycles"]
+
+
 @dataclass(frozen=True)
 class _Trial:
     """A program of one increment as golden.timing wants it."""
@@ -122,23 +152,29 @@ class _Trial:
 
 
 class _Mapper:
-    def __init__(self, nets: tuple[Network, ...], params: TileParams, search: bool) -> None:
-        self.nets = nets
-        self.search = search
+    """rate: of escalations. score: expected work of an escalating run where that is what counts, and of all increments
+    the sum of the logarithms of their predicted cycles."""
+
+    def __init__(
+        self, nets: tuple[Network, ...], params: TileParams, search: bool, reuse: str | None, rate: float
+    ) -> None:
+        self.nets, self.search, self.reuse, self.rate = nets, search, reuse, rate
         self.p = params
         self.isa: Isa = isa(params)
-        self.score = 0.0  # of all increments: sum of the logarithms of their predicted cycles
+        self.predicts = search or reuse is not None
+        self.score = (0.0, 0.0)
 
-    def run(self, rate: float | None) -> Mapped:
-        """rate: of escalations, None for segments that all start anew."""
+    def run(self) -> Mapped:
         p, nets = self.p, self.nets
         constants = _Constants(p)
         shared = self._shared(constants)
         kept = [Kept() for _ in nets]
         places = Places()
-        if rate is not None and len(nets) > 1:
-            kept = self._choose(constants, shared, rate)
-            places = places_of(nets[-1], frozenset().union(*(one.stored for one in kept)), p)
+        if self.reuse is not None and len(nets) > 1:
+            kept = self._choose(constants, shared)
+            places = places_of(nets, frozenset().union(*(one.stored for one in kept)), p)
+            if places.limbs:
+                shared = replace(shared, ones=constants.add(np.eye(p.neurons, p.synapses, dtype=np.int64)[None]))
         fresh, resumed = [], []
         for k in range(len(nets)):
             fresh.append(self._segment(constants, shared, k, kept[0] if k == 0 else Kept(), places))
@@ -148,10 +184,12 @@ class _Mapper:
                 found = self._segment(constants, shared, k, kept[k], places, fresh[k].tables.weights[-1])
             resumed.append(found)
         every = [*fresh, *(found for found in resumed if found is not None)]
-        self.score = sum(math.log(max(found.cycles, 1)) for found in every)
+        chain = [one if later is None else later for one, later in zip(fresh, resumed, strict=True)]
+        work = sum(self.rate**k * _work(found, p) for k, found in enumerate(chain)) if self.reuse == "work" else 0.0
+        self.score = work, sum(math.log(max(found.cycles, 1)) for found in (*fresh, *chain))
         scratch_beats = max(found.scratch_beats for found in every)
         later = [Planned(found.plans, found.ops) if found is not None else None for found in resumed]
-        moves = rate is None and scratch_beats > 0  # kept maps lie where every segment looks for them
+        moves = self.reuse is None and scratch_beats > 0  # kept maps lie where every segment looks for them
         if self.search and moves:
             scratch_beats += max(gaps(p))
 
@@ -161,22 +199,29 @@ class _Mapper:
 
         return quickest(assembled, len(nets), moves) if self.search else assembled(0, [0] * len(nets))
 
-    def _choose(self, constants: "_Constants", shared: "_Shared", rate: float) -> list[Kept]:
-        """What the segments of an escalated run keep, by the predicted cycles of quickly made plans."""
+    def _choose(self, constants: "_Constants", shared: "_Shared") -> list[Kept]:
+        """What the segments of an escalated run keep, by the cost of quickly made plans."""
         stable = stable_layers(self.nets)
-        places = places_of(self.nets[-1], frozenset().union(*stable), self.p)
-        quick = _Mapper(self.nets, self.p, False)
-        found: dict[tuple[int, Kept], int] = {}
+        sums = summable(self.nets, stable, self.p)
+        stable = [layers | {SUMS} if wanted else layers for layers, wanted in zip(stable, sums, strict=True)]
+        places = places_of(self.nets, frozenset().union(*stable), self.p)
+        quick = _Mapper(self.nets, self.p, False, None, 0.0)
+        found: dict[tuple[int, Kept], float] = {}
 
-        def cycles(k: int, kept: Kept) -> int:
+        def cost(k: int, kept: Kept) -> float:
             if (k, kept) not in found:
                 mark = constants.mark()
-                candidate = quick._segment(constants, shared, k, kept, places)
-                found[k, kept] = self._predicted(candidate, len(constants.raw) // self.p.dram_beat_bytes)
+                try:
+                    candidate = quick._segment(constants, shared, k, kept, places)
+                    beats = len(constants.raw) // self.p.dram_beat_bytes
+                    work = self.reuse == "work"
+                    found[k, kept] = _work(candidate, self.p) if work else self._predicted(candidate, beats)
+                except BadInput:  # no room for it
+                    found[k, kept] = math.inf
                 constants.back_to(mark)
             return found[k, kept]
 
-        return choose(stable, rate, cycles)
+        return choose(stable, self.rate, cost)
 
     def _segment(
         self, constants: "_Constants", shared: "_Shared", k: int, kept: Kept, places: Places,
@@ -185,18 +230,19 @@ class _Mapper:
         """Increment ``k`` that takes over and leaves what is ``kept``; adds its constants. classifier: beat of its last
         layer's weights, were they there already."""
         p, own = self.p, constants.mark()
-        net = goes_on(self.nets[k], self.nets[k - 1], kept.found, p) if kept.found else self.nets[k]
+        net = goes_on(self.nets, k, kept, p) if kept != Kept() else self.nets[k]
         used = places if kept != Kept() else Places()
+        limbs = [limb_map(net.layers[1], net.channels[1], at, p) for at in used.limbs]
 
         def build(chosen: list[LayerPlan]) -> _Candidate:
             constants.back_to(own)
             tables = self._constants(constants, shared, net, chosen, classifier)
             maps, beats = self._scratch(chosen, kept, used)
-            ops = hoist(schedule(chosen, tables, maps, p, kept.stored), p)
+            ops = hoist(schedule(chosen, tables, maps, p, kept.stored, limbs), p)
             ops = with_waits([*ops, scores_store(chosen[-1], p)], p)
             found = _Candidate(0, tuple(chosen), tuple(ops), beats, constants.since(own), tables)
             beats = len(constants.raw) // p.dram_beat_bytes
-            return replace(found, cycles=self._predicted(found, beats)) if self.search else found
+            return replace(found, cycles=self._predicted(found, beats)) if self.predicts else found
 
         best = self._improved(net, build)
         constants.back_to(own)
@@ -208,9 +254,13 @@ class _Mapper:
         if not self.search:
             return build(Planner(self.p, self._bias_rows(net), PRICES[1]).network(net))
         planners = [Planner(self.p, self._bias_rows(net), prices) for prices in PRICES]
-        candidates = [build(planner.network(net)) for planner in planners]
-        best = min(candidates, key=lambda candidate: candidate.cycles)
-        planner = planners[candidates.index(best)]
+        found: dict[tuple[LayerPlan, ...], tuple[Planner, list[LayerPlan]]] = {}
+        for planner in planners:  # at several prices the same plans are often the cheapest
+            plans = planner.network(net)
+            found.setdefault(tuple(replace(plan, cost=0.0) for plan in plans), (planner, plans))
+        best, planner = min(
+            ((build(plans), planner) for planner, plans in found.values()), key=lambda pair: pair[0].cycles
+        )
         for index in range(len(net.layers)):
             most = min(ALTERNATIVES, SEARCHED_OPERATIONS // len(best.ops))
             for other in planner.alternatives(net, best.plans, index, most):
@@ -242,7 +292,7 @@ class _Mapper:
         n = self.p.neurons
         own = len(list(blocks(net.classes, self.p))) + CUTS * len(net.layers)
         own += sum(-(-layer.in_shape[0] // layer.cuts[0]) for layer in net.layers if layer.cuts)
-        own += sum(CUTS for layer in net.layers if layer.kept)
+        own += sum(CUTS for layer in net.layers if layer.kept or layer.sums.channels)
         return -(-len(self._bias_order(net)) // n) + -(-own // n)
 
     def _bias_lines(self, biases: list[np.ndarray]) -> np.ndarray:
@@ -283,7 +333,7 @@ class _Mapper:
         tables = [(shared.biases, 0, len(order))] if rows else []
         tables.append((own_bias, rows, len(cut)))
         lines = (*shared.lines, view_of(net.layers[last], p).lines)
-        return Constants((*shared.weights, own), lines, tuple(tables), places, rows + own_rows)
+        return Constants((*shared.weights, own), lines, tuple(tables), places, rows + own_rows, shared.ones)
 
     def _predicted(self, found: "_Candidate", constant_beats: int) -> int:
         """Cycles of an increment's operations, were it the only one in DRAM."""

@@ -42,7 +42,8 @@ class Cells:
 class Emit:
     """Results of a finishing compute: rows and columns of the layer's output map, for some neurons.
 
-    sub: place of the first column in its cell; vector: one pixel, whose channels lie one behind the other.
+    sub: place of the first column in its cell; vector: one pixel, whose channels lie one behind the other. limb: 0, or
+    the number of the limb of its sums that is given (top: the topmost one) instead of results.
     """
 
     layer: int
@@ -54,6 +55,8 @@ class Emit:
     col_end: int
     sub: int
     vector: int
+    limb: int = 0
+    top: int = 0
 
 
 @dataclass(frozen=True)

@@ -88,21 +88,24 @@ def split(layer: Layer, columns: int, rest_first: bool, p: TileParams) -> tuple[
     result = []
     for first, count in blocks(neurons, p):
         offset = max(layer.kept - first, 0)
-        if offset >= count:
-            continue
-        for part in (count,) if count - offset == p.neurons else best(count - offset, offset)[1]:
-            groups = most_groups(view, columns, part, width, p)
-            result.append(Block(first + offset, part, groups, first // p.neurons, offset))
-            offset += part
+        for end in sorted({min(max(layer.sums.channels - first, 0), count), count}):
+            size = end - offset
+            if size <= 0:
+                continue
+            for part in (size,) if size == p.neurons else best(size, offset)[1]:
+                groups = most_groups(view, columns, part, width, p)
+                result.append(Block(first + offset, part, groups, first // p.neurons, offset))
+                offset += part
     if rest_first:
         result.sort(key=lambda block: (block.neurons == p.neurons, block.first))
     return tuple(result)
 
 
-def pieces_of(view: View, step: int) -> list[Piece]:
-    """Pieces of at most ``step`` lines, as even as that allows; none reaches over the end of a segment."""
+def pieces_of(view: View, step: int, begin: int = 0) -> list[Piece]:
+    """Pieces of at most ``step`` lines, as even as that allows; none reaches over the end of a segment, one begins at
+    line ``begin``."""
     found = []
-    for (_, first), (_, end) in pairwise((*view.segments, (view.channels, view.lines))):
+    for first, end in pairwise(sorted({*(line for _, line in view.segments), begin, view.lines})):
         count = -(-(end - first) // step)
         cuts = [first + (end - first) * k // count for k in range(count + 1)]
         found += [_piece(view, *lines) for lines in pairwise(cuts)]
@@ -111,12 +114,15 @@ def pieces_of(view: View, step: int) -> list[Piece]:
 
 def pieces_between(view: View, cuts: Sequence[int]) -> list[Piece]:
     """A piece for the channels from each of ``cuts`` to the next one; a line wants to begin at each of them."""
-    size = view.kernel_h * view.kernel_w
-    lines = []
-    for cut in cuts:
-        channel, line = next(segment for segment in reversed(view.segments) if segment[0] <= cut)
-        lines.append(line - (-(cut - channel) * size // view.taps))
+    lines = [line_of(view, cut)[0] for cut in cuts]
     return [_piece(view, *ends) for ends in pairwise(lines)]
+
+
+def line_of(view: View, cut: int) -> tuple[int, bool]:
+    """The first line that reads no channel before ``cut``, and whether the channel begins there."""
+    size = view.kernel_h * view.kernel_w
+    channel, line = next(segment for segment in reversed(view.segments) if segment[0] <= cut)
+    return line - (-(cut - channel) * size // view.taps), (cut - channel) * size % view.taps == 0
 
 
 def _piece(view: View, line: int, end: int) -> Piece:

@@ -3,6 +3,7 @@
 from golden.limits import BURST_NS
 from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order, vector_rows
 from golden.mapping.layout import DramMap
+from golden.mapping.limbs import limb_map
 from golden.mapping.pieces import Piece, steps_of
 from golden.mapping.slabs import Slab, input_rows
 from golden.mapping.view import View, cells_of
@@ -38,20 +39,26 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
         compute += (end - first) * channels * row_beats * BURST_NS / p.clock_ns
     if once:
         compute += len(slabs) * len(blocks)  # biases change with the block
+    sums, digit = layer.sums, _limb_beats(layer, p)
     for block, per_line in zip(blocks, line_beats, strict=True):
+        lines = view.lines - plan.first_piece(block).line
+        restored, saved = sums.limbs * (block.first < sums.channels), sums.limbs * sums.saved
+        beats += (restored + saved) * block.neurons * digit
+        loads += (restored + saved) * len(slabs)
         for slab in slabs:
             steps = steps_of(slab.cols, slab.rows, block.groups)
             words = block.neurons * block.groups
             emitted = words * (slab.out_end - slab.out_y) / max(slab.rows, 1)  # per step and row of sums
             drain = max(1.0, emitted / p.cell_words)
             if chained and steps > most // 2:
-                compute += steps * (view.lines + drain)
+                compute += steps * (lines + drain)
             else:
-                compute += steps * max(view.lines, drain)
+                compute += steps * max(lines, drain)
+            compute += steps * (restored + saved * max(1.0, words / p.cell_words))
             compute += COMPUTE_CYCLES * len(pieces) * (2 if chained else 1)
-            reads += view.lines * -(-steps // plan.tile(steps))
+            reads += lines * -(-steps // plan.tile(steps))
             loads += len(pieces)
-        beats += again * view.lines * per_line
+        beats += again * lines * per_line
     if kind == Input.RING:
         passes = 1 if not ring_rows or once else len(blocks)
         beats += passes * channels * height * row_beats
@@ -86,6 +93,11 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
             compute += stored * BURST_NS / p.clock_ns
     dma = beats * BURST_NS / p.clock_ns + loads * TRANSFER_CYCLES
     return prices[0] * compute + prices[1] * dma + SB_WEIGHT * reads
+
+
+def _limb_beats(layer: Layer, p: TileParams) -> int:
+    """Beats of a limb of one channel's sums."""
+    return limb_map(layer, 1, 0, p).beats if layer.sums.limbs else 0
 
 
 def _whole_planes(layer: Layer, view: View, slabs: tuple[Slab, ...], areas: Areas, p: TileParams) -> bool:

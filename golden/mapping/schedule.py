@@ -20,15 +20,18 @@ from hw.params import TileParams
 
 def schedule(
     plans: Sequence[LayerPlan], constants: Constants, maps: Sequence[DramMap], params: TileParams,
-    stored: Collection[int] = (),
+    stored: Collection[int] = (), limbs: Sequence[DramMap] = (),
 ) -> list[Op]:  # fmt: skip
     """One increment's sequence. maps: every layer's input, were it in DRAM, and behind them the last one's output.
 
-    stored: layers whose results go to DRAM in any case, for the increment that this one may be escalated to.
+    stored: layers whose results go to DRAM in any case, for the increment that this one may be escalated to. limbs:
+    maps of kept sums.
     """
     emission = Emission(constants, params)
     layers = [
-        LayerScheduler(emission, index, plan, index == len(plans) - 1, (maps[index], maps[index + 1]), index in stored)
+        LayerScheduler(
+            emission, index, plan, index == len(plans) - 1, (maps[index], maps[index + 1]), index in stored, limbs
+        )
         for index, plan in enumerate(plans)
     ]
     for index, layer in enumerate(layers):

@@ -30,7 +30,7 @@ def causal(nets: Sequence[Network]) -> list[Network]:
     ]
 
 
-def keep_all(stable: Sequence[frozenset[int]], _rate: float, _cycles: object) -> list[Kept]:
+def keep_all(stable: Sequence[frozenset[int]], _rate: float, _cost: object) -> list[Kept]:
     return [Kept(found, stored) for found, stored in pairwise((NONE, *stable, NONE))]
 
 
@@ -38,6 +38,6 @@ def map_kept(nets: Sequence[Network], p: TileParams, rng: random.Random | None =
     """A program that keeps whatever can be kept; its plans are drawn from all possible ones when there is an rng."""
     with mock.patch("golden.mapping.mapper.choose", side_effect=keep_all):
         if rng is None:
-            return map_network(nets, p, search=False, reuse=True)
+            return map_network(nets, p, search=False, reuse="time")
         with mock.patch("golden.mapping.candidates.cost_of", side_effect=lambda *_: rng.random()):
-            return map_network(nets, p, search=False, reuse=True)
+            return map_network(nets, p, search=False, reuse="time")
