@@ -199,6 +199,13 @@ def accuracy(network: str, dataset: str, checkpoint: Path | None, data: Path, pr
     show_default=True,
     help="Whether an escalated run takes over maps and sums: where that saves predicted cycles, or computing.",
 )
+@click.option(
+    "--choose",
+    type=click.Choice(["cycles", "energy"]),
+    default="cycles",
+    show_default=True,
+    help="What the mapper makes least: predicted cycles, or energy by the profile.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulation.")
 @click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Simulations side by side.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.  [default: build/report/NETWORK]")
@@ -214,23 +221,25 @@ def report(
     score: str,
     thresholds: tuple[float, ...] | None,
     reuse: str,
+    choose: str,
     seed: int,
     jobs: int,
     out: Path | None,
 ) -> Results:
     """Run every increment and the opportunistic run on the simulated tile; report energy, cycles and accuracy."""
     tile = find_preset(preset).replace(activity=True)
-    from cosim.measure import Request, measure
+    from cosim.measure import Request, measure, register_bits
     from cosim.runner import CosimFailed
     from golden import checkpoint as checkpoints
     from golden import data as data_sets
     from synth import terminal
+    from synth.energy import event_prices
     from synth.report import read_report
     from synth.report import report as write_report
     from synth.report_schema import Report
     from synth.technology import load_technology
 
-    load_technology(profile)
+    technology = load_technology(profile)
     trained = checkpoints.load(checkpoint or Path("checkpoints") / f"{network}-{dataset}.npz")
     subset = images or Path("checkpoints") / f"{trained.dataset}-test-1000.npz"
     shown = data_sets.load(trained.dataset, "test", data) if data else data_sets.load_subset(subset)
@@ -246,11 +255,14 @@ def report(
 
     if reuse != "none":
         line += f" --reuse {reuse}"
-    taken = None if reuse == "none" else reuse
-    everything = Request(tuple(range(len(trained.fractions))), score, thresholds, taken)
+    taken, prices = None if reuse == "none" else reuse, None
+    if choose == "energy":
+        line += f" --choose energy --profile {profile}"
+        prices = event_prices(technology, tile, register_bits(tile))
+    everything = Request(tuple(range(len(trained.fractions))), score, thresholds, taken, prices)
     everything.registers(trained, tile)  # bad thresholds are refused before anything is built
     try:
-        first = step(1, Request((0,), None, reuse=taken), folder / "first")
+        first = step(1, Request((0,), None, reuse=taken, prices=prices), folder / "first")
         click.echo(terminal.first_line(first), err=True)
         final = step(count, everything, folder)
     except CosimFailed as failure:

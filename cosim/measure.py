@@ -6,7 +6,7 @@ The folder's form is the contract of synth/measurement.py: ``measurement.json`` 
 import json
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +31,7 @@ from golden.mapping.mapper import map_network
 from golden.verify import verify
 from hw.errors import BadInput, CheckFailed, atomic_path, write_atomic
 from hw.events import event_names
+from hw.generate import generate
 from hw.params import TileParams
 
 MEMORY_BEATS = 1 << 17  # least simulated DRAM, so that runs of different sizes share a build
@@ -40,12 +41,13 @@ MEMORY_BEATS = 1 << 17  # least simulated DRAM, so that runs of different sizes 
 class Request:
     """What to measure. increments: which to run alone. score: margin of the opportunistic run, None for no such run.
     thresholds: of the margin, in its own units; None takes the checkpoint's. reuse: what an escalated run takes over
-    (golden.mapping.map_network)."""
+    (golden.mapping.map_network). prices: of events, what the mapper makes least; None: cycles (ibid.)."""
 
     increments: tuple[int, ...]
     score: str | None = "raw"
     thresholds: tuple[float, ...] | None = None
     reuse: str | None = None
+    prices: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         if self.score not in (None, "raw", "softmax"):
@@ -69,12 +71,12 @@ class Measurement:
 
     def __init__(
         self, checkpoint: Checkpoint, images: ImageSet, params: TileParams, folder: Path, seed: int, jobs: int,
-        reuse: str | None,
+        request: Request,
     ) -> None:  # fmt: skip
         self.checkpoint, self.images, self.params = checkpoint, images, params
         self.folder, self.seed, self.jobs = folder, seed, jobs
         self.networks = integer_networks(checkpoint, params.fmt)
-        self.mapped: Mapped = map_network(self.networks, params, reuse=reuse)
+        self.mapped: Mapped = map_network(self.networks, params, reuse=request.reuse, prices=request.prices)
         verify(self.mapped)
         self.inputs = codes(images, params.fmt)
         beats = self.mapped.image_address + len(images) * (self.mapped.image_beats + self.mapped.result_beats)
@@ -133,6 +135,13 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
+def register_bits(params: TileParams) -> int:
+    """Flip-flops of the tile; its Verilog is made where it is not there."""
+    folder = Path("build/verilog") / f"{params.name}-{params.hash}"
+    generate(params, folder)
+    return int(json.loads((folder / "tile.json").read_text())["register_bits"])
+
+
 def measure(
     checkpoint: Checkpoint,
     images: ImageSet,
@@ -146,7 +155,7 @@ def measure(
 ) -> Path:
     """Simulate and write ``folder``/measurement.{json,npz}; CosimFailed or CheckFailed when RTL differs from golden."""
     check_images(checkpoint, images)
-    common = Measurement(checkpoint, images, params, folder, seed, jobs, request.reuse)
+    common = Measurement(checkpoint, images, params, folder, seed, jobs, request)
     done = [common.run_increment(increment) for increment in request.increments]
     if request.score is not None:
         done.append(common.run_opportunistic(request))
@@ -159,7 +168,6 @@ def measure(
 def write(folder: Path, common: Measurement, done: Sequence[tuple[dict[str, Any], Outcome]], command: str) -> None:
     """The measurement's two files; the JSON comes last, so that a folder with it is whole."""
     params = common.params
-    sidecar = json.loads((Path("build/verilog") / f"{params.name}-{params.hash}" / "tile.json").read_text())
     tools = find_toolchain()
     cycles, seconds = (sum(getattr(outcome, name) for _, outcome in done) for name in ("cycles", "seconds"))
     header = {
@@ -169,7 +177,7 @@ def write(folder: Path, common: Measurement, done: Sequence[tuple[dict[str, Any]
         "format": str(params.fmt),
         "tile": params.as_dict(),
         "tile_hash": params.hash,
-        "register_bits": sidecar["register_bits"],
+        "register_bits": register_bits(params),
         "activity": params.activity,
         "seed": common.seed,
         "versions": {name: version(name) for name in ("amaranth", "cocotb", "torch", "numpy")}

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from hw.errors import BadInput
+from hw.events import WORK, event_names
 from hw.params import TileParams
 from synth.technology import COMPONENTS, DRAM_EVENTS, EVENT_KEYS, ONCHIP, RATES, VIEW_EVENTS, Banded, Level, Technology
 
@@ -92,6 +93,16 @@ class EnergyModel:
         for standing in (dram.background_mw, dram.refresh_mw, dram.idle_termination_mw):
             energy["dram"] += time_ns * at(standing)
         return energy
+
+
+def event_prices(technology: Technology, params: TileParams, register_bits: int) -> dict[str, float]:
+    """pJ of one event of each kind that a program alone decides, and of a cycle, DRAM included but for opening rows:
+    what golden.mapping.map_network takes to choose by energy."""
+    names = event_names(False)
+    every = Work(names, np.eye(len(names), dtype=np.int64), np.zeros(len(names)))
+    _, pj = totals(EnergyModel(technology, params, register_bits, False).components_pj(every))
+    wanted = {*(event.name for event in WORK), "cycles"}
+    return {name: float(price) for name, price in zip(names, pj, strict=True) if name in wanted}
 
 
 def totals(energy: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

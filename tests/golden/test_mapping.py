@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from golden.counts import count_run
+from golden.counts import count, count_run
 from golden.integer import forward
 from golden.interpret import Dram, Interpreter
 from golden.mapping import Mapped, map_network
@@ -100,6 +100,27 @@ def test_the_search_takes_fewer_cycles(name: str) -> None:
         gained.append(rough - searched)
     assert min(gained) >= 0
     assert max(gained) > 0
+
+
+@pytest.mark.parametrize("name", ["small", "odd"])
+def test_the_search_makes_the_prices_least(name: str) -> None:
+    """With DRAM dear the search takes plans with fewer beats and, in some network, more cycles than the quickest."""
+    p, prices = preset(name), {"dram_read": 100.0, "dram_write": 100.0, "cycles": 1.0}
+    saved, lost = [], []
+    for seed in (0, 2, 5, 8, 11):
+        nets = random_case(seed, p)[0][-1:]
+        found = []
+        for mapped in (map_network(nets, p), map_network(nets, p, prices=prices)):
+            cycles, events = predict(mapped, 0, DDR3()).cycles, count(mapped.segments[0], p)
+            found.append((cycles, events["dram_read"] + events["dram_write"]))
+        (cycles, beats), (cycles_priced, beats_priced) = found
+        assert 100 * beats_priced + cycles_priced <= 100 * beats + cycles
+        saved.append(beats - beats_priced)
+        lost.append(cycles_priced - cycles)
+    assert max(saved) > 0
+    assert max(lost) > 0
+    with pytest.raises(BadInput, match="prices want names of events, not joules"):
+        map_network(nets, p, prices={"cycles": 1.0, "joules": 1.0})
 
 
 @pytest.mark.parametrize(("name", "seed"), [("small", 40), ("odd", 41)])

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from hw.errors import BadInput
-from hw.events import TOGGLES, event_names
+from hw.events import TOGGLES, WORK, event_names
 from hw.params import TileParams, preset
-from synth.energy import EnergyModel, Work, interval, totals
+from synth.energy import EnergyModel, Work, event_prices, interval, totals
 from synth.technology import COMPONENTS, ONCHIP, load_technology
 from tests.synth import synthetic
 
@@ -127,3 +127,15 @@ def test_interval_is_student_s() -> None:
     assert interval(values) == pytest.approx(expected, rel=1e-12)
     assert interval(values[:1]) is None
     assert interval(np.full(5, 7.0)) == (7.0, 7.0)
+
+
+def test_prices_of_events_sum_up_to_the_models_total() -> None:
+    """Without opened rows and stalls, which no program decides, counts times prices are the model's energy."""
+    technology, p = load_technology("macro65"), preset("small")
+    prices = event_prices(technology, p, REGISTERS)
+    assert set(prices) == {*(event.name for event in WORK), "cycles"}
+    done = work(False)
+    closed = Work(done.names, done.events, np.zeros(len(done.events)))
+    _, wanted = totals(model("macro65", False).components_pj(closed))
+    got = sum(price * done.count(name) for name, price in prices.items())
+    np.testing.assert_allclose(got, wanted, rtol=1e-12)
