@@ -279,6 +279,10 @@ class Candidates:
                     found[after] = before, plan
         return [(*pair, after) for after, pair in found.items()]
 
+    def feeding(self, layer: Layer, second: Layer, state: State, plan: LayerPlan) -> Iterator[LayerPlan]:
+        """Other plans of the first of two fused layers, whose results go where those of ``plan`` go."""
+        yield from self._towards(layer, second, state, _Goal(plan.sums, areas=plan.stage))
+
     def _fused_areas(self, layer: Layer, view: View, columns: int, source: Buffer) -> Areas | None:
         """Areas for the channels between two cuts."""
         channels, height, width = layer.in_shape

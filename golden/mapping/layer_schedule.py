@@ -58,18 +58,18 @@ class LayerScheduler:
         self.stage_area = -1
         self.open_sums: dict[int, int] = {}  # by first channel of a block: the accumulator of its first step
 
-    def block(self, block: Block, interlude: Callable[[], None] | None = None) -> None:
-        """All slabs of a block; interlude: computes of another layer, before the first results are written."""
+    def block(self, block: Block, interlude: Callable[[], bool] | None = None) -> None:
+        """All slabs of a block; interlude: computes of another layer, before the first results are written, tells
+        whether they have loaded biases."""
         plan = self.plan
+        others = False
         if plan.ring_rows:
             self.loaded = 0
         for at in range(len(plan.slabs)):
-            load_bias = at == 0 or (at == 1 and interlude is not None)  # the interlude may have loaded others
             for piece in plan.pieces:
                 if interlude is not None and at == 0 and piece is plan.pieces[-1]:
-                    interlude()
-                    load_bias |= not plan.chained
-                self.piece(block, at, piece, load_bias)
+                    others = interlude()
+                self.piece(block, at, piece, at == 0 or (at == 1 and others))
                 if len(plan.slabs) == 1:  # no piece is read twice
                     self.parent.release()
         self.parent.release()

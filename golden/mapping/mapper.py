@@ -1,7 +1,7 @@
 """Increments of a network to program and DRAM image."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +9,6 @@ import numpy as np
 from golden.counts import count
 from golden.mapping.assembly import Planned, assemble, code_of
 from golden.mapping.banks import gaps, quickest
-from golden.mapping.dram_image import pack_lines
 from golden.mapping.emission import Constants
 from golden.mapping.fusion import cut_networks, fused_sizes
 from golden.mapping.layer_plan import Input, LayerPlan
@@ -34,10 +33,12 @@ from golden.mapping.reuse import (
 )
 from golden.mapping.schedule import schedule, scores_store
 from golden.mapping.slabs import input_rows
+from golden.mapping.tables import Shared, Tables
 from golden.mapping.view import cells_of, view_of
 from golden.network import Layer, Network
 from golden.timing import DDR3, predict
 from hw.errors import BadInput
+from hw.events import WORK
 from hw.instructions import Base, Decide, End, Instruction
 from hw.isa import Isa, isa
 from hw.params import TileParams
@@ -50,12 +51,14 @@ CUTS = 4  # blocks of a layer, at most, that start within a block of weights
 
 def map_network(
     networks: Sequence[Network], params: TileParams, *, search: bool = True, reuse: str | None = None,
-    escalation_rate: float = 0.5,
+    escalation_rate: float = 0.5, prices: Mapping[str, float] | None = None,
 ) -> Mapped:  # fmt: skip
     """Program and image of quantised ``networks``, each a prefix (in channels) of the next.
 
     search: try several plans of every layer and take those with the fewest predicted cycles (golden.timing); without
     it the plans that a rough estimate likes best, which takes a fraction of the time.
+    prices: of events by their names in hw.events, "cycles" among them, say energies: the search takes the plans with
+    the least sum of prices. Without prices: the fewest cycles.
     reuse: an escalated run takes over maps and sums of the smaller increment (golden.mapping.reuse) where that costs
     less than to compute them anew. "time": per layer, the predicted cycles that keeping adds to the smaller increment,
     which every run pays, are compared with those that it saves the larger one, times ``escalation_rate``, the share of
@@ -73,51 +76,18 @@ def map_network(
         raise BadInput(f"escalation_rate wants a number of at least 0, not {escalation_rate}")
     for network in nets:
         check_sums(network, params)
+    if unknown := set(prices or ()) - {*(event.name for event in WORK), "cycles"}:
+        raise BadInput(f"prices want names of events, not {', '.join(sorted(unknown))}")
     ways = [
         cut_networks(nets, size, params) if size else nets for size in (fused_sizes(nets, params) if search else [0])
     ]
-    found = [_Mapper(way, params, search, reuse, escalation_rate) for way in ways]
-    mapped = [mapper.run() for mapper in found]
+    found = [_Mapper(way, params, search, reuse, escalation_rate, prices) for way in ways]
     if reuse is not None:
-        cut = _Mapper(cut_at_increments(nets), params, search, reuse, escalation_rate)
-        of_cut = cut.run()
-        if cut.keeps_sums:  # else there was nothing to cut for
-            found.append(cut)
-            mapped.append(of_cut)
-    return min(zip(found, mapped, strict=True), key=lambda pair: pair[0].score)[1]
-
-
-class _Constants:
-    """Weights and biases as they follow the program in DRAM: bytes, and the beat at which each table starts."""
-
-    def __init__(self, p: TileParams) -> None:
-        self.p = p
-        self.raw = bytearray()
-
-    def add(self, lines: np.ndarray) -> int:
-        at = len(self.raw) // self.p.dram_beat_bytes
-        if lines.size:  # a network of one layer has no hidden biases
-            self.raw += pack_lines(lines, self.p)
-        return at
-
-    def mark(self) -> int:
-        return len(self.raw)
-
-    def back_to(self, mark: int) -> None:
-        del self.raw[mark:]
-
-    def since(self, mark: int) -> bytes:
-        return bytes(self.raw[mark:])
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """Beats of the hidden layers' biases and weights, and the lines of a block of each; of lines of ones."""
-
-    biases: int
-    weights: tuple[int, ...]
-    lines: tuple[int, ...]
-    ones: int = 0
+        found.append(_Mapper(cut_at_increments(nets), params, search, reuse, escalation_rate, prices))
+    finish = [mapper.run() for mapper in found]
+    if reuse is not None and not found[-1].keeps_sums:  # there was nothing to cut for
+        found.pop()
+    return min(zip(found, finish, strict=False), key=lambda pair: pair[0].score)[1]()
 
 
 def _words(layer: Layer, first: int, p: TileParams) -> np.ndarray:
@@ -126,10 +96,11 @@ def _words(layer: Layer, first: int, p: TileParams) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One way to run an increment: predicted cycles, plans, operations, scratch area, constants of its own and where
-    it finds all of them."""
+    """One way to run an increment: predicted cycles, the price of it, plans, operations, scratch area, constants of its
+    own and where it finds all of them."""
 
     cycles: int
+    price: float
     plans: tuple[LayerPlan, ...]
     ops: tuple[Op, ...]
     scratch_beats: int
@@ -160,17 +131,19 @@ class _Mapper:
     the sum of the logarithms of their predicted cycles."""
 
     def __init__(
-        self, nets: tuple[Network, ...], params: TileParams, search: bool, reuse: str | None, rate: float
-    ) -> None:
-        self.nets, self.search, self.reuse, self.rate = nets, search, reuse, rate
+        self, nets: tuple[Network, ...], params: TileParams, search: bool, reuse: str | None, rate: float,
+        prices: Mapping[str, float] | None,
+    ) -> None:  # fmt: skip
+        self.nets, self.search, self.reuse, self.rate, self.prices = nets, search, reuse, rate, prices
         self.p = params
         self.isa: Isa = isa(params)
         self.predicts = search or reuse is not None
         self.score, self.keeps_sums = (0.0, 0.0), False
 
-    def run(self) -> Mapped:
+    def run(self) -> Callable[[], Mapped]:
+        """Plans everything; what it gives puts it together."""
         p, nets = self.p, self.nets
-        constants = _Constants(p)
+        constants = Tables(p)
         shared = self._shared(constants)
         kept = [Kept() for _ in nets]
         places = Places()
@@ -191,7 +164,7 @@ class _Mapper:
         every = [*fresh, *(found for found in resumed if found is not None)]
         chain = [one if later is None else later for one, later in zip(fresh, resumed, strict=True)]
         work = sum(self.rate**k * _work(found, p) for k, found in enumerate(chain)) if self.reuse == "work" else 0.0
-        self.score = work, sum(math.log(max(found.cycles, 1)) for found in (*fresh, *chain))
+        self.score = work, sum(math.log(max(found.price, 1)) for found in (*fresh, *chain))
         scratch_beats = max(found.scratch_beats for found in every)
         later = [Planned(found.plans, found.ops) if found is not None else None for found in resumed]
         moves = not places.beats and scratch_beats > 0  # kept maps lie where every segment looks for them
@@ -202,15 +175,15 @@ class _Mapper:
             planned = [Planned(found.plans, found.ops, at) for found, at in zip(fresh, moved, strict=True)]
             return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, image_gap, p)
 
-        return quickest(assembled, len(nets), moves) if self.search else assembled(0, [0] * len(nets))
+        return lambda: quickest(assembled, len(nets), moves) if self.search else assembled(0, [0] * len(nets))
 
-    def _choose(self, constants: "_Constants", shared: "_Shared") -> list[Kept]:
+    def _choose(self, constants: Tables, shared: Shared) -> list[Kept]:
         """What the segments of an escalated run keep, by the cost of quickly made plans."""
         stable = stable_layers(self.nets)
         sums = summable(self.nets, stable, self.p)
         stable = [layers | {SUMS} if wanted else layers for layers, wanted in zip(stable, sums, strict=True)]
         places = places_of(self.nets, frozenset().union(*stable), self.p)
-        quick = _Mapper(self.nets, self.p, False, None, 0.0)
+        quick = _Mapper(self.nets, self.p, False, None, 0.0, None)
         found: dict[tuple[int, Kept], float] = {}
 
         def cost(k: int, kept: Kept) -> float:
@@ -229,7 +202,7 @@ class _Mapper:
         return choose(stable, self.rate, cost)
 
     def _segment(
-        self, constants: "_Constants", shared: "_Shared", k: int, kept: Kept, places: Places,
+        self, constants: Tables, shared: Shared, k: int, kept: Kept, places: Places,
         classifier: int | None = None,
     ) -> "_Candidate":  # fmt: skip
         """Increment ``k`` that takes over and leaves what is ``kept``; adds its constants. classifier: beat of its last
@@ -245,14 +218,23 @@ class _Mapper:
             maps, beats = self._scratch(chosen, kept, used)
             ops = hoist(schedule(chosen, tables, maps, p, kept.stored, limbs), p)
             ops = with_waits([*ops, scores_store(chosen[-1], p)], p)
-            found = _Candidate(0, tuple(chosen), tuple(ops), beats, constants.since(own), tables)
-            beats = len(constants.raw) // p.dram_beat_bytes
-            return replace(found, cycles=self._predicted(found, beats)) if self.predicts else found
+            found = _Candidate(0, 0.0, tuple(chosen), tuple(ops), beats, constants.since(own), tables)
+            if not self.predicts:
+                return found
+            cycles = self._predicted(found, len(constants.raw) // p.dram_beat_bytes)
+            return replace(found, cycles=cycles, price=self._price(found, cycles))
 
         best = self._improved(net, build)
         constants.back_to(own)
         constants.raw += best.constants
         return best
+
+    def _price(self, found: _Candidate, cycles: int) -> float:
+        """What the search makes least: cycles, or the prices of all events."""
+        if self.prices is None:
+            return cycles
+        events = {**count([op.instruction for op in found.ops], self.p), "cycles": cycles}
+        return sum(price * events[name] for name, price in self.prices.items())
 
     def _improved(self, net: Network, build: Callable[[list[LayerPlan]], "_Candidate"]) -> "_Candidate":
         """The quickest of the plans at several prices, then with other plans of single layers as long as that helps."""
@@ -264,17 +246,17 @@ class _Mapper:
             plans = planner.network(net)
             found.setdefault(tuple(replace(plan, cost=0.0) for plan in plans), (planner, plans))
         best, planner = min(
-            ((build(plans), planner) for planner, plans in found.values()), key=lambda pair: pair[0].cycles
+            ((build(plans), planner) for planner, plans in found.values()), key=lambda pair: pair[0].price
         )
         for index in range(len(net.layers)):
             most = min(ALTERNATIVES, SEARCHED_OPERATIONS // len(best.ops))
             for other in planner.alternatives(net, best.plans, index, most):
                 tried = build([*best.plans[:index], other, *best.plans[index + 1 :]])
-                best = min(best, tried, key=lambda candidate: candidate.cycles)
+                best = min(best, tried, key=lambda candidate: candidate.price)
         for index in range(len(net.layers)):
             for other in best.plans[index].shorter_tiles():
                 tried = build([*best.plans[:index], other, *best.plans[index + 1 :]])
-                best = min(best, tried, key=lambda candidate: candidate.cycles)
+                best = min(best, tried, key=lambda candidate: candidate.price)
         return best
 
     # -- constants -----------------------------------------------------------------------------------------------
@@ -308,16 +290,16 @@ class _Mapper:
             table[at, : len(words)] = words
         return table.reshape(-1, n, self.p.synapses)
 
-    def _shared(self, constants: _Constants) -> "_Shared":
+    def _shared(self, constants: Tables) -> Shared:
         """Biases and weights of the hidden layers, stored once for all increments."""
         p, full = self.p, self.nets[-1]
         hidden = [_words(full.layers[index], b * p.neurons, p) for b, index in self._hidden_blocks(full)]
         bias_at = constants.add(self._bias_lines(hidden))
         weights = tuple(constants.add(pack_weights(layer, p)) for layer in full.layers[:-1])
-        return _Shared(bias_at, weights, tuple(view_of(layer, p).lines for layer in full.layers[:-1]))
+        return Shared(bias_at, weights, tuple(view_of(layer, p).lines for layer in full.layers[:-1]))
 
     def _constants(
-        self, constants: _Constants, shared: "_Shared", net: Network, chosen: list[LayerPlan], classifier: int | None
+        self, constants: Tables, shared: Shared, net: Network, chosen: list[LayerPlan], classifier: int | None
     ) -> Constants:  # fmt: skip
         """Where ``net`` finds its constants; adds its own: the classifier's (its weights unless they are there), biases
         of cut blocks."""

@@ -72,14 +72,18 @@ class Planner:
     def alternatives(self, network: Network, plans: Sequence[LayerPlan], index: int, most: int) -> list[LayerPlan]:
         """The cheapest ``most`` other plans of layer ``index`` between the same layouts, one of a kind."""
         plan, layer = plans[index], network.layers[index]
-        if plan.feeds or plan.kind == Input.FUSED:
+        if plan.kind == Input.FUSED:
             return []
         following = network.layers[index + 1] if index + 1 < len(network.layers) else None
         resident = plan.input if plan.kind == Input.RESIDENT else None
         state = State(resident, plan.columns if resident is not None else 0, plan.source)
         output = plan.output if plan.stage is None else None
         found: dict[tuple[object, ...], LayerPlan] = {}
-        for other in self.candidates.plans(layer, following, state, output, plan.stage is not None):
+        if plan.feeds and following is not None:
+            others = self.candidates.feeding(layer, following, state, plan)
+        else:
+            others = self.candidates.plans(layer, following, state, output, plan.stage is not None)
+        for other in others:
             kind = (other.kind, len(other.pieces), len(other.slabs), other.order)
             if kind not in found or other.cost < found[kind].cost:
                 found[kind] = other

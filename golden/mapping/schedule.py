@@ -82,9 +82,10 @@ def _fused(layer: LayerScheduler, following: LayerScheduler) -> None:
     assert plan.areas is not None
     following.restore(before=True)
 
-    def take(number: int) -> None:
+    def take(number: int) -> bool:
         for block in plan.blocks:
             following.piece(block, 0, plan.pieces[number], keep=False)
+        return number == 0
 
     for number, block in enumerate(layer.plan.blocks):
         if number == 0:

@@ -56,8 +56,8 @@ def layer(rng: random.Random, i: Isa, kind: Pool, vector: bool) -> list[Work]:
 def in_place(rng: random.Random, p: TileParams, work: Work) -> Work:
     """The work with its sums in accumulators by chance, where they may stay; NFU-3 is told of limbs by chance."""
     first, at, last = sorted(rng.choices(range(p.accumulators), k=3))
-    limb = {"hold": rng.getrandbits(1), "limb": rng.randint(0, isa(p).limbs), "limb_top": rng.getrandbits(1)}
-    return replace(work[0], sum_first=first, sum_at=at, sum_last=last, **limb), work[1]
+    c = replace(work[0], hold=rng.getrandbits(1), limb=rng.randint(0, isa(p).limbs), limb_top=rng.getrandbits(1))
+    return replace(c, sum_first=first, sum_at=at, sum_last=last), work[1]
 
 
 def steps_of(rng: random.Random, p: TileParams, work: Work) -> list[list[int]]:
