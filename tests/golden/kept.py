@@ -3,12 +3,14 @@
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from unittest import mock
 
 from golden.counts import count
 from golden.mapping import Mapped, map_network
+from golden.mapping.layer_plan import Input, LayerPlan
 from golden.mapping.mapped import Segment
 from golden.mapping.reuse import NONE, Kept, cut_at_increments
 from golden.network import Layer, Network, Shape
@@ -43,12 +45,20 @@ def _keep_all(stable: Sequence[frozenset[int]], _rate: float, _cost: object) -> 
 
 
 def map_kept(nets: Sequence[Network], p: TileParams, rng: random.Random | None = None) -> Mapped:
-    """A program that keeps whatever can be kept; its plans are drawn from all possible ones when there is an rng."""
-    with mock.patch("golden.mapping.mapper.choose", side_effect=_keep_all):
-        if rng is None:
-            return map_network(nets, p, search=False, reuse="time")
-        with mock.patch("golden.mapping.candidates.cost_of", side_effect=lambda *_: rng.random()):
-            return map_network(nets, p, search=False, reuse="time")
+    """A program that keeps whatever can be kept; its plans are drawn from all possible ones when there is an rng.
+    Weight lines are cut as they are in ``nets``."""
+
+    def cost(plan: LayerPlan, *_: object) -> float:
+        """Fused layers, of which there are few among many plans, are cheap."""
+        assert rng is not None
+        return rng.random() * (0.1 if plan.feeds or plan.kind == Input.FUSED else 1)
+
+    with (
+        mock.patch("golden.mapping.mapper.choose", side_effect=_keep_all),
+        mock.patch("golden.mapping.mapper.cut_at_increments", side_effect=tuple),
+        mock.patch("golden.mapping.candidates.cost_of", side_effect=cost) if rng is not None else nullcontext(),
+    ):
+        return map_network(nets, p, search=False, reuse="time")
 
 
 def kept_cases(p: TileParams, way: str, seeds: range, number: int) -> Iterator[tuple[int, Mapped, Shape]]:

@@ -1,15 +1,18 @@
 """Escalated runs that take over maps and sums of the smaller increment: right words, nothing computed twice."""
 
+import random
 from collections import Counter
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 
 from golden.checkpoint import load
 from golden.evaluate import integer_networks
 from golden.mapping import Mapped, map_network
+from golden.mapping.fusion import cut_networks, fused_sizes
 from golden.mapping.limbs import limbs_needed
 from golden.mapping.reuse import Kept, choose, stable_layers, summable
 from golden.verify import verify
@@ -17,8 +20,8 @@ from hw.errors import BadInput
 from hw.instructions import Base, Decide, Load, Store
 from hw.isa import isa
 from hw.params import preset
-from tests.golden.kept import WAYS, causal, kept_cases, layer_counts
-from tests.golden.random_networks import images, random_case
+from tests.golden.kept import WAYS, causal, kept_cases, layer_counts, map_kept
+from tests.golden.random_networks import fused_module, images, increments, networks, random_case
 from tests.golden.test_mapping import check_runs
 
 RUNS = ((0, 0), (1, 0), (2, 0), (0, 1), (0, 2), (1, 1))  # first increment, escalations
@@ -79,6 +82,22 @@ def test_random_networks(name: str, way: str) -> None:
             seen += _kinds(mapped, increment)
     print(name, way, dict(seen))
     assert KINDS[way] - {"map spilled"} <= seen.keys()
+
+
+@pytest.mark.parametrize("name", ["small", "odd"])
+def test_a_layer_that_feeds_the_next_one_is_stored_from_its_areas(name: str) -> None:
+    p, rng, stored = preset(name), random.Random(3), 0
+    for seed in range(60):
+        torch.manual_seed(seed)
+        module, shape = fused_module(rng, p)
+        nets = networks(increments(module, (0.5, 1.0), shape), shape, p)
+        cut = cut_networks(causal(nets) if seed % 2 else nets, rng.choice(fused_sizes(nets, p)), p)
+        mapped = map_kept(cut, p, rng)
+        if mapped.fresh[0].plans[0].feeds:
+            verify(mapped)
+            assert check_runs(mapped, images(1, shape, p, seed), ((0, 0), (0, 1))) > 0
+            stored += 1
+    assert stored > 0
 
 
 @cache
