@@ -67,8 +67,8 @@ class TileDriver:
         self.dut.host__write.value = 0
         await RisingEdge(self.dut.clk)
 
-    async def configure(self) -> None:
-        """Load DRAM and set the host registers of the job."""
+    def fill(self) -> None:
+        """Load DRAM."""
         job = self.job
         beat = job.params.dram_beat_bytes
         memory.view("testbench.dram", "memory")[:] = 0  # a record's padding is compared too
@@ -76,6 +76,10 @@ class TileDriver:
         self.dram.set_size(job.memory_beats * beat)
         self.dram.write_bytes(0, job.image)
         self.dram.write_bytes(job.image_address * beat, job.inputs)
+
+    async def configure(self) -> None:
+        """Set the host registers of the job."""
+        job = self.job
         self.dut.program_address.value = job.program_address
         await self.register(HostRegister.MODE, mode_word(direct=job.direct, softmax=job.softmax))
         await self.register(HostRegister.CAPACITY, job.capacity)
@@ -140,7 +144,9 @@ async def images(dut: Any) -> None:
 
 async def _run_job(dut: Any, job: Job, outcome_file: Path) -> None:
     driver = TileDriver(dut, job)
-    await driver.reset()
+    if not job.follows:
+        await driver.reset()
+        driver.fill()
     await driver.configure()
     board = Scoreboard(job, driver.events)
     first_increment = job.capacity if job.direct else 0

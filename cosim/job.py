@@ -25,7 +25,8 @@ class Job:
     thresholds (register values, uint64): the host registers. Expected of image k: words offsets[k] .. offsets[k+1] of
     ``words`` in the order of writing; ``stops`` [N]; ``winners`` [N]; ``margins`` uint64 [N]; ``results``
     uint8 [N, result_bytes]; ``work_left`` and ``work_final`` int64 [increments, hw.events.WORK]: counts from the start
-    of an image to the edge of an increment that is left for the next one, or that is the last one run.
+    of an image to the edge of an increment that is left for the next one, or that is the last one run. follows: the
+    tile goes on where the job before, of the same program and images, has left it: only host registers are written.
     """
 
     params: TileParams
@@ -47,6 +48,7 @@ class Job:
     results: NDArray[np.uint8]
     work_left: NDArray[np.int64]
     work_final: NDArray[np.int64]
+    follows: bool = False
 
     @property
     def images(self) -> int:

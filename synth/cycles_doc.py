@@ -41,19 +41,33 @@ def measured(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if "refused" not in row]
 
 
+def _aim(row: Row) -> float:
+    """Cycles that a row shall have at most: a utilisation of 90 % of the floor, and 100 for start-up and drain."""
+    return float(row["limit_sbcap"]) / 0.9 + 100
+
+
+def _within(row: Row) -> bool:
+    return bool(row["cycles"] <= _aim(row))
+
+
 def table(rows: Sequence[Row]) -> str:
-    """Markdown table of every row; a refused one shows the mapper's message."""
-    head = "network, fraction, tile, cycles, limit (hard), limit (SB-cap), ratio, utilisation, compute, DRAM beats read"
-    head += ", written, row misses, refreshes"
+    """Markdown table of every row; a refused one shows the mapper's message. An aim that was missed is bold."""
+    head = (
+        "network, fraction, tile, cycles, predicted, at most, limit (hard), limit (SB-cap), ratio, utilisation, compute"
+    )
+    head += ", DRAM beats read, written, row misses, refreshes"
     shown = []
     for row in rows:
         if "refused" in row:
-            shown.append([*_place(row), f"refused: {row['refused']}", *[""] * 9])
+            shown.append([*_place(row), f"refused: {row['refused']}", *[""] * 11])
             continue
+        aim = f"{_aim(row):,.0f}"
         shown.append(
             [
                 *_place(row),
                 f"{row['cycles']:,}",
+                f"{row['predicted_cycles']['ddr3']:,}",
+                aim if _within(row) else f"**{aim}**",
                 f"{row['limit_hard']:,}",
                 f"{row['limit_sbcap']:,.1f}",
                 f"{row['ratio']:.2f}",
@@ -122,7 +136,7 @@ def summary(rows: Sequence[Row]) -> dict[str, object]:
             "mean_ratio": round(sum(row["ratio"] for row in good) / len(good), 3),
             "worst_ratio": round(worst["ratio"], 3),
             "worst": " ".join(_place(worst)),
-            "within_a_ninth": sum(row["cycles"] <= row["limit_sbcap"] / 0.9 + 100 for row in good),
+            "within_a_ninth": sum(map(_within, good)),
         }
     return found
 
@@ -130,18 +144,25 @@ def summary(rows: Sequence[Row]) -> dict[str, object]:
 def parts(result: dict[str, Any]) -> dict[str, str]:
     """What stands between each pair of marks."""
     rows = result["rows"]
-    found = summary(rows)
+    found, good = summary(rows), measured(rows)
+    large = [row["ratio"] for row in good if row["limit_sbcap"] > 5000]
+    equal = {
+        memory: sum(row["predicted_cycles"][memory] == row[cycles] for row in good)
+        for memory, cycles in (("ddr3", "cycles"), ("ideal", "cycles_ideal_dram"))
+    }
     head = (
         f"{found['rows']} rows, {found['refused']} refused; {result['images']} images a row, each on DDR3 and on ideal "
         f"memory;\n{found['words_compared']:,} output words compared with golden, {found['mismatches']} mismatches.\n"
         f"Ratio to SB-cap: mean {found['mean_ratio']:.2f}, worst {found['worst_ratio']:.2f} ({found['worst']});\n"
-        f"{found['within_a_ninth']} of {len(measured(rows))} rows have at most SB-cap / 0.9 + 100 cycles.\n\n"
+        f"{found['within_a_ninth']} of {len(measured(rows))} rows have at most SB-cap / 0.9 + 100 cycles; ratio of the "
+        f"{len(large)} rows whose SB-cap exceeds 5,000: mean {sum(large) / len(large):.3f}.\n"
+        f"Predicted by the cycle model: equal in {equal['ddr3']} rows with DDR3, in {equal['ideal']} on ideal "
+        "memory.\n\n"
         f"From `{result['command']}` at commit `{result['commit'][:12]}`, {result['simulator']}.\n\n"
     )
-    good = measured(rows)
     added = {" ".join(_place(row)): row["cycles"] / row["cycles_ideal_dram"] - 1 for row in good}
     most = max(added, key=lambda place: added[place])
-    alone = sum(row["compute_cycles"] > row["limit_sbcap"] / 0.9 + 100 for row in good)
+    alone = sum(row["compute_cycles"] > _aim(row) for row in good)
     said = (
         f"\nDDR3 adds {100 * sum(added.values()) / len(added):.1f} % on average, at most {100 * added[most]:.1f} % "
         f"({most}). In {alone} of {len(good)} rows the compute cycles alone\nexceed SB-cap / 0.9 + 100: there only a "

@@ -1,6 +1,7 @@
 """Whole tiles in Verilator against golden: every word, stop, winner, margin, record and event count, by equality."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from golden import margin
 from golden.integer import scores
 from golden.mapping import Mapped, map_network
 from golden.network import Shape
-from hw.events import CYCLE_KINDS, TOGGLES, event_names
+from hw.events import CYCLE_KINDS, TOGGLES, WORK, event_names
 from hw.params import preset
 from tests.cosim.tiles import IDEAL, images, integer, modules, params_of, tile
 
@@ -141,6 +142,21 @@ def test_the_host_lowers_the_capacity(tmp_path: Path) -> None:
     always = prepare(mapped, codes[:3], thresholds=[0, 0])
     assert always.stops.tolist() == [0, 0, 0]
     check([job, always], simulate_jobs(tile("small"), [job, always], tmp_path, seed=SEED), event_names(activity=True))
+
+
+def test_a_change_of_capacity_reloads_nothing(tmp_path: Path) -> None:
+    """From increment to increment, up and down, by one host register: no reset, and DRAM as the runs before left it."""
+    mapped, codes = mapped_of("small")
+    order = (2, 0, 1, 2, 1, 0)
+    jobs = [replace(prepare(mapped, codes[:2], increment=k), follows=at > 0) for at, k in enumerate(order)]
+    jobs.append(replace(prepare(mapped, codes[:2], thresholds=[1 << 63, 1 << 63]), follows=True))
+    names = event_names(activity=True)
+    outcomes = simulate_jobs(tile("small"), jobs, tmp_path, seed=SEED)
+    check(jobs, outcomes, names)
+    work = [names.index(event.name) for event in WORK]
+    for k in range(3):  # the same reads and writes of DRAM and buffers, whatever ran before
+        first, again = (outcomes[at].events[:, work] for at, number in enumerate(order) if number == k)
+        assert np.array_equal(first, again)
 
 
 def test_a_job_can_be_cut(tmp_path: Path) -> None:
