@@ -70,7 +70,10 @@ def flat_module(rng: random.Random) -> tuple[nn.Sequential, Shape]:
 
 def fused_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
     """Two convolutions of which the second gives so few sums that it can run while the first one does."""
-    height, width = rng.choice((rng.randint(3, 6), rng.randint(12, 15))), rng.randint(3, 7)
+    width = rng.randint(3, 7)
+    row, block = -(-width // p.cell_words), next(n for n in (p.neurons // 4, p.neurons // 2, p.neurons) if n > 1)
+    whole = min(p.buffer_rows) * p.banks // (block * row)  # rows with which a block of channels fills a buffer
+    height = min(rng.choice((rng.randint(3, 6), rng.randint(whole // 2, 2 * whole // 3))), 30)
     shape = (rng.randint(1, 5), height + 2, width + 2)
     channels, out = rng.randint(p.neurons + 1, 4 * p.neurons), rng.randint(1, p.neurons)
     module = nn.Sequential(
