@@ -242,11 +242,11 @@ class Interpreter:
                 return
         rows = [sums[y : y + c.cols] for y in range(0, pixels, c.cols)]
         parts = [row[x : x + c.groups] for row in rows for x in range(0, c.cols, c.groups)]
-        self.sums |= {accumulator(c, step): part for step, part in enumerate(parts)}
+        self.sums |= {c.accumulator(step): part for step, part in enumerate(parts)}
 
     def _begun(self, c: Compute, steps: int, biases: list[Ints]) -> list[Ints]:
         """What each pixel's sums start from: its biases, or what the compute before has left in the accumulators."""
-        places = [accumulator(c, step) for step in range(steps)]
+        places = [c.accumulator(step) for step in range(steps)]
         whole = c.first and c.finish and not c.hold
         if not whole and (c.tile < steps or len(set(places)) < steps):
             raise BadInput(f"a chained compute wants one tile, not {steps} steps in tiles of {c.tile}: {c}")
@@ -318,11 +318,6 @@ class Interpreter:
 
 
 _NAMES = ("nbin", "nbout")
-
-
-def accumulator(c: Compute, step: int) -> int:
-    """The accumulator of a compute's step."""
-    return c.sum_first + (c.sum_at - c.sum_first + step) % (c.sum_last - c.sum_first + 1)
 
 
 def _products(operands: Ints, weights: Ints) -> Ints:

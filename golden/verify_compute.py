@@ -71,7 +71,7 @@ class Computes:
             ("last_lanes", int(c.lines > 1 or c.first), w.taps), ("limb", 0, isa(p).limbs), ("shift", 0, isa(p).shifts),
             ("neurons", 1, p.neurons), ("groups", 1, min(p.groups, p.neurons // max(1, c.neurons))),
             ("sum_last", 0, p.accumulators - 1), ("sum_first", 0, c.sum_last), ("sum_at", c.sum_first, c.sum_last),
-            ("tile", 1, c.sum_last - c.sum_first + 1), ("stride", 1, (1 << POOL_BITS) - 1 if c.groups == 1 else 1),
+            ("tile", 1, c.sums), ("stride", 1, (1 << POOL_BITS) - 1 if c.groups == 1 else 1),
             ("columns", 1, UNUSED), ("sub", 0, p.cell_words - 1), ("step_sub", 0, p.cell_words - 1),
             ("to_sub", 0, p.cell_words - 1), ("to_cols", 1, most), ("bias_row", 0, p.sb_rows - 1),
             ("bias_bank", 0, p.neurons - 1), ("sb_row", 0, p.sb_rows - c.lines),
@@ -93,8 +93,7 @@ class Computes:
     def _chain(self, c: Compute, number: int, written: int) -> None:
         """Sums that go on over several computes stay in their accumulators."""
         steps = c.rows * -(-c.cols // c.groups)
-        size = c.sum_last - c.sum_first + 1
-        places = [c.sum_first + (c.sum_at - c.sum_first + step) % size for step in range(min(steps, size))]
+        places = [c.accumulator(step) for step in range(min(steps, c.sums))]
         if not c.first or not c.finish or c.hold:
             want(c.tile >= steps, f"a sum over several computes wants one tile, not {steps} steps in {c.tile}s")
         for step, place in enumerate(places):

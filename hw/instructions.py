@@ -259,6 +259,15 @@ class Compute(_Ordered):
     to_n_bank: int = 0
     vector: int = 0
 
+    @property
+    def sums(self) -> int:
+        """Accumulators that its steps go round in."""
+        return self.sum_last - self.sum_first + 1
+
+    def accumulator(self, step: int) -> int:
+        """The accumulator of a step."""
+        return self.sum_first + (self.sum_at - self.sum_first + step) % self.sums
+
 
 @dataclass(frozen=True)
 class Decide:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from golden.mapping.fusion import fits
 from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order
 from golden.mapping.layout import MapLayout, extent
 from golden.mapping.limbs import with_limbs
@@ -36,6 +37,11 @@ class _Goal:
     output: MapLayout | None = None
     spilled: bool = False
     areas: Areas | None = None
+
+
+def _held(blocks: tuple[Block, ...], slab: Slab) -> int:
+    """Accumulators that hold the sums of all blocks side by side."""
+    return sum(steps_of(slab.cols, slab.rows, block.groups) for block in blocks)
 
 
 def _most_steps(sums: tuple[int, int]) -> int:
@@ -179,7 +185,7 @@ class Candidates:
         # else an area would be loaded for every block all the same
         if self._together(layer, view, blocks, slabs) and (areas is None or len(pieces) <= areas.count):
             yield Order.SLAB_BLOCK_PIECE
-        held = sum(steps_of(slabs[0].cols, slabs[0].rows, block.groups) for block in blocks)
+        held = _held(blocks, slabs[0])
         whole = layer.pool is None or len(slabs) == 1
         whole &= not goal.spilled or slabs[0].cols == layer.sum_shape[2]  # a block's columns share an area
         if len(pieces) > 1 and areas is not None and whole and held <= goal.sums[1] - goal.sums[0] + 1:
@@ -240,12 +246,10 @@ class Candidates:
     ) -> list[tuple[LayerPlan, LayerPlan, State]]:
         """The cheapest pair for every state that it can leave behind. The blocks are those between second's cuts."""
         cuts, channels = second.cuts, second.in_shape[0]
-        if not cuts or cuts != tuple(range(cuts[0], channels, cuts[0])) or self.p.neurons % cuts[0]:
+        if not cuts or cuts != tuple(range(cuts[0], channels, cuts[0])) or not fits(cuts[0], self.p):
             return []
         if layer.kept or layer.sums.limbs or second.sums.limbs:
             return []
-        if cuts[0] % self.p.lines_per_beat and cuts[0] != self.p.neurons:
-            return []  # a block starts at a beat boundary
         view, target = view_of(second, self.p), Buffer(1 - state.source)
         if view.vector:
             return []
@@ -255,7 +259,7 @@ class Candidates:
             return []
         for columns in self._columns(second, view):
             blocks, slabs = split(second, columns, False, self.p), slabs_of(second, *second.sum_shape[1:])
-            held = sum(steps_of(slabs[0].cols, slabs[0].rows, block.groups) for block in blocks)
+            held = _held(blocks, slabs[0])
             areas = self._fused_areas(second, view, columns, target)
             if areas is None or held > self.p.accumulators - 2:
                 continue

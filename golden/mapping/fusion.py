@@ -13,13 +13,17 @@ def fusable(layer: Layer, p: TileParams) -> bool:
     return not layer.fc and height * width * neurons <= p.accumulators * p.neurons // 2
 
 
+def fits(size: int, p: TileParams) -> bool:
+    """Whether each block of ``size`` channels lies in one block of weights and starts at a beat boundary there."""
+    return p.neurons % size == 0 and (size == p.neurons or size % p.lines_per_beat == 0)
+
+
 def fused_sizes(networks: Sequence[Network], p: TileParams) -> list[int]:
     """Blocks of channels to try between two fused layers of any of the networks; 0: none."""
     if not any(fusable(layer, p) for net in networks for layer in net.layers[1:]):
         return [0]
     sizes = {p.neurons // parts for parts in (1, 2, 4)}
-    fits = (n for n in sizes if n > 1 and p.neurons % n == 0 and (n == p.neurons or n % p.lines_per_beat == 0))
-    return [0, *sorted(fits)]
+    return [0, *sorted(size for size in sizes if size > 1 and fits(size, p))]
 
 
 def cut_networks(networks: Sequence[Network], size: int, p: TileParams) -> tuple[Network, ...]:

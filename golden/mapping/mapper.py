@@ -78,9 +78,7 @@ def map_network(
         check_sums(network, params)
     if unknown := set(prices or ()) - {*(event.name for event in WORK), "cycles"}:
         raise BadInput(f"prices want names of events, not {', '.join(sorted(unknown))}")
-    ways = [
-        cut_networks(nets, size, params) if size else nets for size in (fused_sizes(nets, params) if search else [0])
-    ]
+    ways = [cut_networks(nets, size, params) for size in (fused_sizes(nets, params) if search else [0])]
     found = [_Mapper(way, params, search, reuse, escalation_rate, prices) for way in ways]
     if reuse is not None:
         found.append(_Mapper(cut_at_increments(nets), params, search, reuse, escalation_rate, prices))

@@ -51,8 +51,7 @@ class Walk:
         self.source, self.load_bias, self.lines = int(c.source), bool(c.load_bias), c.lines
         self.first, self.finish, self.hold, self.tile = bool(c.first), bool(c.finish), bool(c.hold), c.tile
         self.reads = c.last_lanes > 0
-        self._sum_first, self._sum_offset = c.sum_first, c.sum_at - c.sum_first
-        self._sums = c.sum_last - c.sum_first + 1
+        self._round = [c.accumulator(step) for step in range(c.sums)]
         self.row_steps = -(-c.cols // c.groups)
         self.steps = c.rows * self.row_steps
         places = [c.sub + j * c.step_sub for j in range(self.row_steps)]
@@ -63,7 +62,7 @@ class Walk:
 
     def accumulator(self, step: int) -> int:
         """The accumulator of a step."""
-        return self._sum_first + (self._sum_offset + step) % self._sums
+        return self._round[step % len(self._round)]
 
     def _inside(self, j: int) -> int:
         """Slots of the columns that hold a word of the map, for step j of a row."""
