@@ -25,7 +25,7 @@ import find_libpython
 from cocotb_tools import config
 
 from cosim.toolchain import Toolchain, find_toolchain
-from hw.errors import BadInput, CheckFailed, write_atomic
+from hw.errors import BadInput, CheckFailed
 
 _FOLDER = Path(__file__).resolve().parent
 MAIN = _FOLDER / "main.cpp"
@@ -78,10 +78,22 @@ def _public_control(public: Sequence[tuple[str, str]], writable: Sequence[tuple[
     return "`verilator_config\n" + "".join(f"{line}\n" for line in lines)
 
 
-def _key(parts: Mapping[str, object], files: Sequence[Path]) -> str:
+@dataclass(frozen=True)
+class _Source:
+    """A file as it was read once: what is hashed is what is built, whatever another process writes meanwhile."""
+
+    name: str
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> "_Source":
+        return cls(path.name, path.read_bytes())
+
+
+def _key(parts: Mapping[str, object], sources: Sequence[_Source]) -> str:
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
-    for file in files:
-        digest.update(f"{file.name}\n".encode() + hashlib.sha256(file.read_bytes()).digest())
+    for source in sources:
+        digest.update(f"{source.name}\n".encode() + hashlib.sha256(source.content).digest())
     return digest.hexdigest()[:16]
 
 
@@ -116,7 +128,6 @@ def build(
     defines: Mapping[str, int | str] | None = None,
     public: Sequence[tuple[str, str]] = (),
     writable: Sequence[tuple[str, str]] = (),
-    includes: Sequence[str | Path] = (),
     clock_ps: int = 4000,
     trace_saif: bool = False,
     jobs: int = 2,
@@ -124,13 +135,12 @@ def build(
     """Verilate and compile ``sources`` (.v, .sv, .vlt) with top module ``top``, which has an input ``clk``.
 
     parameters, defines: of the top module and the preprocessor. public: (module, variable) pairs a bench reads or
-    views; writable: pairs it writes through VPI, and the top's ports. includes: files found by `include.
+    views; writable: pairs it writes through VPI, and the top's ports.
     clock_ps: period of ``clk``. trace_saif: build with activity traces (slower). Raises BadInput for wrong input or
     missing tools, CosimFailed with the log when Verilator or the compiler refuses.
     """
     files = [Path(source).resolve() for source in sources]
-    headers = [Path(include).resolve() for include in includes]
-    for file in [*files, *headers]:
+    for file in files:
         if not file.is_file():
             raise BadInput(f"a simulation source is wanted, {file} is not a file")
     if not files:
@@ -156,7 +166,6 @@ def build(
     flags += ["--timescale", "1ps/1ps", "--prefix", "Vtop", "-o", "Vtop", "--top-module", top]
     flags += [f"-G{key}={value}" for key, value in (parameters or {}).items()]
     flags += [f"-D{key}={value}" for key, value in (defines or {}).items()]
-    flags += [f"-I{folder}" for folder in sorted({str(header.parent) for header in headers})]
     if trace_saif:
         flags += ["--trace-saif", "--trace-structs", "--trace-underscore", "-CFLAGS", "-DVM_TRACE=1"]
         flags += ["--trace-max-array", "64"]  # accumulators and pooling windows; SB would be most of the file
@@ -165,10 +174,8 @@ def build(
     flags += ["-LDFLAGS", f"-rdynamic -Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     control = _public_control(public, writable)
     versions = [tools.verilator_version, str(tools.root), tools.cxx_version, importlib.metadata.version("cocotb")]
-    key = _key(
-        {"flags": flags, "control": control, "make": tools.make_variables, "versions": versions},
-        [*files, *headers, MAIN, WAIVERS],
-    )
+    read = [_Source("public.vlt", control.encode()), *(_Source.read(file) for file in [WAIVERS, *files, MAIN])]
+    key = _key({"flags": flags, "make": tools.make_variables, "versions": versions}, read)
     folder = Path(build_root).resolve() / f"{name or top}-{key}"
     start = time.monotonic()
     reused = True
@@ -176,7 +183,7 @@ def build(
         with _lock(folder.with_suffix(".lock")):
             if not folder.exists():  # another process may have built it meanwhile
                 runtime = folder.parent / f"runtime-{_key({'saif': trace_saif, 'versions': versions}, [])}"
-                _build_in(folder, runtime, tools, flags, control, files, jobs)
+                _build_in(folder, runtime, tools, flags, read, jobs)
                 reused = False
     return Build(folder, top, key, clock_ps, trace_saif, tools.summary, time.monotonic() - start, reused)
 
@@ -186,8 +193,7 @@ def _build_in(
     runtime: Path,
     tools: Toolchain,
     flags: Sequence[str],
-    control: str,
-    files: Sequence[Path],
+    sources: Sequence[_Source],
     jobs: int,
 ) -> None:
     """Build beside ``folder`` and move the whole there; what stays of a failure is the log.
@@ -199,10 +205,13 @@ def _build_in(
     partial.mkdir(parents=True)
     log = folder.with_suffix(".log")
     log.unlink(missing_ok=True)
-    public = write_atomic(partial / "public.vlt", control)
+    files = [partial / "sources" / str(number) / source.name for number, source in enumerate(sources)]
+    for file, source in zip(files, sources, strict=True):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(source.content)
     # the verilator command is a perl script; its first line may name a perl that is not there
     verilator: list[str | Path] = [tools.perl, tools.verilator, *flags, "-Mdir", partial]
-    _logged([*verilator, WAIVERS, public, *files, MAIN], log, tools.environment, "verilator")
+    _logged([*verilator, *files], log, tools.environment, "verilator")
     if runtime.is_dir():
         for kept in runtime.iterdir():
             shutil.copy(kept, partial)  # newer than its source: make takes it as it is

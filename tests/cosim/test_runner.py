@@ -1,11 +1,13 @@
 """The runner: builds are keyed and whole, a pass needs evidence, the clock and the views are exact."""
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+import cosim.runner
 from cosim.runner import Build, CosimFailed, build, run
 from hw.errors import BadInput
 
@@ -100,6 +102,22 @@ def test_builds_are_keyed_by_content(tmp_path: Path) -> None:
         again()
     folders = [entry for entry in (tmp_path / "build").iterdir() if entry.is_dir() and entry.name.startswith("probe")]
     assert sorted(f for f in folders if f.suffix != ".partial") == sorted([first.folder, edited.folder])
+
+
+@pytest.mark.cosim
+def test_a_source_that_changes_meanwhile_is_built_as_it_was_keyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, lock = tmp_path / "probe.sv", cosim.runner._lock
+    shutil.copy(PROBE, source)
+
+    def locked_late(path: Path) -> contextlib.AbstractContextManager[None]:
+        source.write_text("of another process")
+        return lock(path)
+
+    monkeypatch.setattr(cosim.runner, "_lock", locked_late)
+    assert not build([source], "probe", build_root=tmp_path / "build", public=PUBLIC, writable=PORTS).reused
+    assert source.read_text() == "of another process"
 
 
 def _toggles(path: Path) -> dict[str, int]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from cosim.dram import dram_config
+import cosim.testbench
+from cosim.dram import Ideal, dram_config
 from cosim.memory import view
 from cosim.runner import run
 from cosim.testbench import build_tile, render
@@ -42,6 +43,16 @@ def test_copies_captures_and_refuses(tmp_path: Path) -> None:
         min_tests=4,
     )
     assert len(result.tests) == 4
+
+
+def test_each_memory_has_a_testbench_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of one tile on two memories run side by side: neither may build the other's testbench."""
+    (tmp_path / "tile.json").write_text(json.dumps(_sidecar()))
+    tops = []
+    monkeypatch.setattr(cosim.testbench, "build", lambda sources, *_args, **_options: tops.append(sources[-1]))
+    for ideal in (None, Ideal()):
+        build_tile(tmp_path, 3000, ideal=ideal, build_root=tmp_path)
+    assert tops[0].read_text() != tops[1].read_text()
 
 
 def test_render_refuses_what_does_not_fit() -> None:
