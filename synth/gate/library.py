@@ -48,7 +48,11 @@ class Power:
 
 @dataclass(frozen=True)
 class Pin:
-    """function: text of an output's function, "" for none. tables of an output have the load of this pin as axis."""
+    """function: text of an output's function, "" for none. tables of an output have the load of this pin as axis.
+
+    gate_role: "clock", "enable", "test" or "out" for the pins of an integrated clock gate, "" for others.
+    width: bits of a bus of a macro, whose capacitance and power are those of one bit; 1 for pins.
+    """
 
     name: str
     direction: str
@@ -58,6 +62,8 @@ class Pin:
     most_capacitance_pf: float | None
     arcs: tuple[Arc, ...] = ()
     power: tuple[Power, ...] = ()
+    gate_role: str = ""
+    width: int = 1
 
 
 @dataclass(frozen=True)
