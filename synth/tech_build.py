@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from hw.errors import write_atomic
 from synth.tech_logic import logic
 from synth.tech_tables import Entry, number, other, row
+from synth.tech_text import Format, Profile, document
 from synth.technology import EVENT_KEYS, TECH_DIR
 
 FORMATS = {"<32,16>": 32, "<16,10>": 16}
@@ -114,62 +115,6 @@ def tann_prices(width: int) -> Iterator[tuple[str, Entry]]:
     yield "control_pj_per_cycle", Entry(control, control * 0.95, control * 1.05, 1.1, text, "control")
 
 
-def dram() -> dict[str, Entry]:
-    """DDR3-1600, 64 bits wide: four 4 Gb x16 devices. Band: other parts, and termination that never switches off."""
-    main, big, narrow = "DDR3_4Gb_x16_1600", "DDR3_8Gb_x16_1600", "DDR3_4Gb_x8_1600"
-
-    def core(quantity: str, scale: float = 1.0, narrow_scale: float = 1.0) -> Entry:
-        values = [number(row("dram", type_config=part, quantity=quantity), "value") for part in (main, big, narrow)]
-        scaled = [values[0] * scale, values[1] * scale, values[2] * narrow_scale]
-        text = f"DRAMsim3 from datasheet IDD, {main} {quantity} {values[0]:g}"
-        text += f" x{scale:g}" if scale != 1.0 else ""
-        text += "; band: 8 Gb x16 and 4 Gb x8 parts (dram.csv)"
-        return Entry(scaled[0], min(scaled), max(scaled), other("ddr3_vdd"), text)
-
-    full_rate_gbit = 1.6 * 64
-    io = {}
-    for way in ("READ", "WRITE", "IDLE"):
-        for share in ("1.0", "0.5"):
-            item = row("dram", type_config=f"DDR3_IO_{way}_64dq_800MHz_act{share}")
-            dynamic = float(item["quantity"].partition("dyn+phy=")[2].rstrip(")"))
-            io[way, share] = (dynamic, number(item, "value") - dynamic)
-    entries = {}
-    for way in ("read", "write"):
-        entries[f"{way}_core_pj_per_bit"] = core(f"{way[0]}{'d' if way == 'read' else 'r'}_core_pJ_bit")
-        half, full = io[way.upper(), "0.5"], io[way.upper(), "1.0"]
-        text = f"CACTI-IO DDR3-1600, 64 DQ, activity 0.5, dynamic and PHY {half[0]:g} pJ/bit; low: -20 %; high: 1.0"
-        entries[f"{way}_io_pj_per_bit"] = Entry(half[0], 0.8 * half[0], full[0], other("ddr3_vdd"), text)
-        text = f"CACTI-IO DDR3-1600, 64 DQ: total less dynamic {half[1]:.2f} pJ/bit, while a burst moves; low: half"
-        entries[f"{way}_termination_pj_per_bit"] = Entry(half[1], 0.5 * half[1], half[1], other("ddr3_vdd"), text)
-    entries["activate_pj_per_row"] = core("act_pre_nJ_per_row", 4e3, 8e3)
-    entries["background_mw"] = core("background_mW_per_device", 4.0, 8.0)
-    refresh = row("dram", type_config=main, quantity="refresh_pJ_bit_at_peak")
-    peak = number(refresh, "value") * full_rate_gbit
-    text = (
-        f"DRAMsim3, {main} {number(refresh, 'value'):g} pJ/bit at {full_rate_gbit:g} Gbit/s; low: half; high: x8 parts"
-    )
-    high = number(row("dram", type_config=narrow, quantity="refresh_pJ_bit_at_peak"), "value") * full_rate_gbit
-    entries["refresh_mw"] = Entry(peak, 0.5 * peak, high, other("ddr3_vdd"), text)
-    idle = io["IDLE", "0.5"][1] * full_rate_gbit
-    text = f"on-die termination off between bursts; high: CACTI-IO idle bus, {idle:.0f} mW, as if it never switched off"
-    entries["idle_termination_mw"] = Entry(0.0, 0.0, idle, other("ddr3_vdd"), text)
-    return entries
-
-
-def _quote(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _entry_lines(entry: Entry, place: str) -> list[str]:
-    lines = [f"{name} = {float(f'{getattr(entry, name):.6g}')!r}" for name in ("value", "low", "high")]
-    lines += [place, f"voltage_v = {entry.voltage_v!r}"]
-    if entry.component:
-        lines.append(f"component = {_quote(entry.component)}")
-    if entry.level != "both":
-        lines.append(f"level = {_quote(entry.level)}")
-    return [*lines, f"source = {_quote(entry.source)}", ""]
-
-
 def _prices(profile: str, width: int) -> dict[str, Entry]:
     if profile == "tann65":
         return dict(tann_prices(width))
@@ -225,29 +170,12 @@ NOT_COVERED = (
 def profile_text(name: str) -> str:
     """The TOML text of one profile."""
     node = int(name[-2:])
-    levels = ["table"] if name == "tann65" else ["table", "rtl_activity"]
-    lines = [
-        "# Built by `python -m synth.tech_build` from synth/tech/data; edit those, not this.",
-        "schema = 1",
-        f"name = {_quote(name)}",
-        f"profile = {_quote(name[:-2])}",
-        f"title = {_quote(TITLES[name])}",
-        f"node_nm = {node}",
-        f"voltage_v = {_volts(name)!r}",
-        f"levels = [{', '.join(_quote(level) for level in levels)}]",
-        "not_covered = [",
-        *(f"  {_quote(text)}," for text in NOT_COVERED),
-        "]",
-        "",
-    ]
-    for fmt, width in FORMATS.items():
-        for key, entry in _prices(name, width).items():
-            lines += [f'[formats."{fmt}".prices.{key}]', *_entry_lines(entry, f"node_nm = {node}")]
-        for key, (reason, level) in _free(name).items():
-            lines += [f'[formats."{fmt}".free.{key}]', f"reason = {_quote(reason)}", f"level = {_quote(level)}", ""]
-    for key, entry in dram().items():
-        lines += [f"[dram.{key}]", *_entry_lines(entry, 'device = "DDR3-1600, four 4 Gb x16"')]
-    return "\n".join(lines)
+    levels = ("table",) if name == "tann65" else ("table", "rtl_activity")
+    profile = Profile(name, name[:-2], TITLES[name], node, _volts(name), levels, NOT_COVERED)
+    return document(
+        profile,
+        {fmt: Format(_prices(name, width), _free(name)) for fmt, width in FORMATS.items()},
+    )
 
 
 if __name__ == "__main__":
