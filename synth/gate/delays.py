@@ -11,7 +11,7 @@ NONE = 0xFFFF  # in a table of choices: no entry, that is no energy, or an outpu
 class Delays:
     """Delays and energies of each cell of a netlist, in arrays that can be written to a file as they are.
 
-    Pins of a type are numbered in the order of ``Cell.inputs`` and of ``Cell.outputs``. The state of a cell is an integer
+    Pins of a type are numbered in the order of ``Cell.inputs`` and ``Cell.outputs``. The state of a cell is an integer
     whose bit j is the value of input j after the change that is looked at, and whose bit inputs + j is the value of
     output j before it; pins = inputs + outputs. An edge is 1 for a rise, 0 for a fall.
 
