@@ -62,7 +62,8 @@ class _Reader:
             return float(text or "")
         except ValueError:
             where = f"{group.name} ({', '.join(group.arguments)})"
-            raise BadInput(f"{self.path}: wanted a number for {name} of {where}, got '{text}'") from None
+            got = "none" if text is None else f"'{text}'"
+            raise BadInput(f"{self.path}: wanted a number for {name} of {where}, got {got}") from None
 
     def table(self, group: Group, scale: float, loads: float) -> Table:
         """values times ``scale``; ``loads`` scales the second axis: pF, or ns where it is a slew of a constraint."""
