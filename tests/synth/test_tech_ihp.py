@@ -99,7 +99,7 @@ def test_absent_logic_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("format,key\n", r"^logic.csv wants the columns format, key, value, .*, source, it has ),
+        ("format,key\n", r"^logic.csv wants the columns format, key, value, .*, source, it has .*key"),
         (COLUMNS + '"<8,4>",x,1,1,1,nfu,both,text\n', r"^logic.csv line 2 wants a format of <32,16>, <16,10>, not <8"),
         (COLUMNS + '"<16,10>",x,1,,1,nfu,both,text\n', r"^logic.csv line 2 wants numbers in value, low and high$"),
     ],
