@@ -40,7 +40,8 @@ def _value(tables: list[Table | None], slew_ns: float, load_pf: float) -> np.nda
     return stack.at(numbers, np.full(len(numbers), slew_ns), np.full(len(numbers), load_pf))
 
 
-def _is_buffer(cell: Cell) -> bool:
+def is_buffer(cell: Cell) -> bool:
+    """Whether a cell does nothing but drive what it reads, and mapping may use it."""
     if len(cell.inputs) != 1 or len(cell.outputs) != 1 or cell.sequential or cell.clock_gate or cell.dont_use:
         return False
     output = cell.pins[cell.outputs[0]]
@@ -54,7 +55,7 @@ def _slew(cell: Cell, slew_ns: float, load_pf: float) -> float:
 
 def buffer_of(library: Library, slew_ns: float, load_pf: float) -> Cell:
     """The smallest buffer that keeps ``slew_ns`` at ``load_pf``, or the fastest. Raises BadInput without buffers."""
-    buffers = sorted((cell for cell in library.cells.values() if _is_buffer(cell)), key=lambda cell: cell.area_um2)
+    buffers = sorted((cell for cell in library.cells.values() if is_buffer(cell)), key=lambda cell: cell.area_um2)
     if not buffers:
         raise BadInput(f"the library {library.name} has no buffer; a clock tree needs one")
     slews = [_slew(cell, slew_ns, load_pf) for cell in buffers]
