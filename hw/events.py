@@ -61,7 +61,32 @@ TOGGLES: tuple[Event, ...] = (
     Event("toggle_sum", "bit", "bit changes of NFU-2 sum registers"),
     Event("toggle_accumulator", "bit", "bit changes of accumulator words as they are written"),
     Event("toggle_output", "bit", "bit changes of the result registers behind NFU-3"),
+    Event("toggle_cross_operand", "pair", "changed bits of a multiplier's operand times set bits of its weight"),
+    Event("toggle_cross_weight", "pair", "changed bits of a multiplier's weight times set bits of its operand"),
+    Event("toggle_select", "bit", "bit changes of the registers that choose and time operands, neurons excluded"),
+    Event("toggle_post", "bit", "bit changes of the registers of pooling and of the output writer"),
+    Event("toggle_ports", "bit", "bit changes of the registers of NBin's and NBout's ports"),
+    Event("toggle_dma", "bit", "bit changes of the registers of DMA"),
+    Event("toggle_arbiter", "bit", "bit changes of the registers of the DRAM arbiter"),
+    Event("toggle_engine", "bit", "bit changes of the registers of the compute engine and its window"),
+    Event("toggle_control", "bit", "bit changes of the registers of control, fetch and the queues"),
+    Event("toggle_margin", "bit", "bit changes of the registers of the margin controller"),
 )
+
+#: Components of the tile (instances in it; "tile" its own registers) whose registers an event of TOGGLES counts.
+REGISTER_TOGGLES: dict[str, tuple[str, ...]] = {
+    "toggle_select": ("nfu",),
+    "toggle_post": ("post",),
+    "toggle_ports": ("nbin_port", "nbout_port"),
+    "toggle_dma": ("dma",),
+    "toggle_arbiter": ("arbiter",),
+    "toggle_engine": ("engine",),
+    "toggle_control": ("tile", "control", "fetch", "computes", "transfers"),
+    "toggle_margin": ("margin",),
+}
+
+#: Events of TOGGLES that hw.monitor counts from outside the tile's logic.
+MONITORED: tuple[str, ...] = ("toggle_cross_operand", "toggle_cross_weight", *REGISTER_TOGGLES)
 
 
 CYCLE_PARTS: tuple[str, ...] = ("compute_cycles", *(event.name for event in CYCLE_KINDS[1:]))

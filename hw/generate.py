@@ -11,6 +11,7 @@ from amaranth.lib.wiring import Component
 from hw.errors import atomic_path, write_atomic
 from hw.events import COUNTER_BITS, event_names
 from hw.isa import isa
+from hw.monitor import monitor, registers
 from hw.params import TileParams
 from hw.shared import VerilogPlatform
 from hw.tile import Tile
@@ -29,6 +30,7 @@ def generate(params: TileParams, out: Path) -> tuple[Path, Path]:
     texts = _modules(params)
     built = params.replace(counters=False, activity=False)  # what would be made: measuring is not part of it
     if params.activity:
+        texts.append(monitor("\n".join(texts), TOP, params))
         texts += [(CELLS / name).read_text() for name in ("toggle_register.sv", "toggle_probe.sv")]
     text = "\n".join(texts)
     source = write_atomic(out / "tile.v", text)
@@ -42,7 +44,7 @@ def generate(params: TileParams, out: Path) -> tuple[Path, Path]:
         if params.counters
         else None,
         "instruction_beats": isa(params).instruction_beats,
-        "register_bits": register_bits("\n".join(_modules(built))),
+        "register_bits": sum(register.width for register in registers("\n".join(_modules(built)), TOP)),
         "versions": {"amaranth": version("amaranth")},
     }
     with atomic_path(out / "tile.json") as path:
@@ -67,20 +69,3 @@ def _ports(text: str) -> dict[str, dict[str, object]]:
         raise RuntimeError(f"the generated Verilog has no module {TOP}")
     found = re.finditer(r"^  (input|output)(?: reg)? (?:\[(\d+):0\] )?(\w+);", body[0], re.MULTILINE)
     return {match[3]: {"direction": match[1], "width": int(match[2] or 0) + 1} for match in found}
-
-
-def register_bits(text: str) -> int:
-    """Clocked register bits in the Verilog, every instance counted; memories and their output registers excluded."""
-    modules = dict(re.findall(r"^module \\?([\w.$]+)[^\n]*\n(.*?)^endmodule", text, re.MULTILINE | re.DOTALL))
-    own: dict[str, int] = {}
-    children: dict[str, list[str]] = {}
-    for name, body in modules.items():
-        registers = re.findall(r"^  reg (?:signed )?(?:\[(\d+):0\] )?(?!\\\$auto\$)\S+ +=", body, re.MULTILINE)
-        own[name] = sum(int(high or 0) + 1 for high in registers)
-        placed = re.findall(r"^  \\?([\w.$]+) +\\?\S+ +\($", body, re.MULTILINE)
-        children[name] = [child for child in placed if child in modules]
-
-    def total(name: str) -> int:
-        return own[name] + sum(total(child) for child in children[name])
-
-    return total(TOP)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import ClockSignal, Instance, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
@@ -12,12 +12,13 @@ from hw.compute import ComputeEngine, Cycle
 from hw.control import Control
 from hw.counters import Counters
 from hw.dma import Dma
-from hw.events import COUNTER_BITS, event_names
+from hw.events import COUNTER_BITS, MONITORED, event_names
 from hw.fetch import Fetch
 from hw.host import host_port
 from hw.instructions import CLASS_BITS, INCREMENT_BITS
 from hw.isa import OPCODE_BITS, Opcode, isa
 from hw.margin import MarginController
+from hw.monitor import MODULE as MONITOR
 from hw.neuron import NEURON_TOGGLES
 from hw.nfu_array import NfuArray
 from hw.params import TileParams
@@ -315,6 +316,12 @@ class Tile(Component):
         kinds = {name.lower(): kind for name, kind in Cycle.__members__.items()}
         toggles: dict[str, Value] = {"toggle_operand": nfu.operand_toggles, "toggle_output": post.toggles}
         toggles |= {name: nfu.neuron_toggles[k] for k, name in enumerate(NEURON_TOGGLES)}
+        if p.activity:
+            counts = {name: Signal(COUNTER_BITS, name=name) for name in MONITORED}
+            toggles |= counts
+            ports = {f"o_{name}": count for name, count in counts.items()}
+            clock = {"i_clk": ClockSignal(), "i_rst": ResetSignal(), "i_clear": control.clear_counters}
+            m.submodules.monitor = Instance(MONITOR, **clock, **ports)
         for name in event_names(p.activity):
             if name in kinds:
                 amounts[name] = control.busy & (engine.cycle == kinds[name])
