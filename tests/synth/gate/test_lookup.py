@@ -15,10 +15,11 @@ def one(table: Table, slew: float, load: float) -> float:
 
 def test_within_the_axes_as_interp():
     random = np.random.default_rng(5)
-    tables, stack = [], Tables()
-    for slews, loads in ((7, 7), (2, 5), (3, 2), (4, 4)):
-        axes = (np.cumsum(random.uniform(0.1, 1, slews)), np.cumsum(random.uniform(0.1, 1, loads)))
-        tables.append(Table(*axes, random.normal(size=(slews, loads))))
+    tables: list[Table] = []
+    stack = Tables()
+    for size in ((7, 7), (2, 5), (3, 2), (4, 4)):
+        axes = [np.cumsum(random.uniform(0.1, 1, count)) for count in size]
+        tables.append(Table(*axes, random.normal(size=size)))
     numbers = np.array([stack.add(table) for table in tables])
     assert numbers.tolist() == [0, 1, 2, 3]
     picks = random.integers(0, 4, 200)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hw.errors import BadInput
-from synth.gate.library import WireLoad
 from synth.gate.liberty import read_library
+from synth.gate.library import WireLoad
 from synth.gate.wires import stated, wires_of
 
 LIBRARY = read_library([Path(__file__).parent / "fixture.lib"])
