@@ -19,7 +19,7 @@ def test_within_the_axes_as_interp():
     stack = Tables()
     for size in ((7, 7), (2, 5), (3, 2), (4, 4)):
         axes = [np.cumsum(random.uniform(0.1, 1, count)) for count in size]
-        tables.append(Table(*axes, random.normal(size=size)))
+        tables.append(Table(axes[0], axes[1], random.normal(size=size)))
     numbers = np.array([stack.add(table) for table in tables])
     assert numbers.tolist() == [0, 1, 2, 3]
     picks = random.integers(0, 4, 200)
