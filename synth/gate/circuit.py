@@ -6,7 +6,7 @@ import numpy as np
 
 from hw.errors import BadInput
 from synth.gate.delays import NONE, Delays
-from synth.gate.kinds import COMBINATIONAL, Kind, describe, spare_choices
+from synth.gate.kinds import COMBINATIONAL, Kind, describe
 from synth.gate.library import Library
 from synth.gate.native import INSTANCE, KIND
 from synth.gate.netlist import ONE, ZERO, Netlist
@@ -99,13 +99,12 @@ def _levels(
 
 def _kind_table(
     delays: Delays, kinds: tuple[Kind, ...], clock_pins: np.ndarray
-) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """The kinds, one for each type and set of pins on clock nets; their tables; the kind of each cell."""
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Tables of the kinds, one for each type and set of pins on clock nets, and the kind of each cell."""
     pairs, kind_of = np.unique(np.stack([delays.type_of, clock_pins], axis=1), axis=0, return_inverse=True)
     rows = np.zeros(len(pairs), KIND)
     small: list[np.ndarray] = []
     rules: list[np.ndarray] = []
-    spares: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for row, (number, mask) in zip(rows, pairs, strict=True):
         kind = kinds[number]
         pins = len(kind.inputs) + len(kind.outputs)
@@ -115,22 +114,13 @@ def _kind_table(
         row["states"], row["clock_pins"] = 1 << pins, mask
         row["own_pins"] = sum(1 << at for at in np.flatnonzero(with_own))
         row["small"] = sum(map(len, small))
-        row["spare"] = sum(map(len, spares[0]))
         row["delay_table"] = delays.delay_choice_first[number]
         row["energy_table"] = delays.energy_choice_first[number]
         row["own_table"] = delays.own_choice_first[number]
         small.append(kind.next_outputs)
         rules.append(kind.rules)
-        spares[0].append(spare_choices(delays, number, delays.delay_choice_first, delays.delay_choice))
-        spares[1].append(spare_choices(delays, number, delays.energy_choice_first, delays.energy_choice))
-    tables = {
-        "kind": rows,
-        "next_outputs": np.concatenate(small),
-        "rules": np.concatenate(rules),
-        "delay_spare": np.concatenate(spares[0]),
-        "energy_spare": np.concatenate(spares[1]),
-    }
-    return rows, tables, kind_of.reshape(-1).astype(np.int32)
+    tables = {"kind": rows, "next_outputs": np.concatenate(small), "rules": np.concatenate(rules)}
+    return tables, kind_of.reshape(-1)
 
 
 def flatten(netlist: Netlist, library: Library, delays: Delays) -> Circuit:
@@ -163,7 +153,7 @@ def flatten(netlist: Netlist, library: Library, delays: Delays) -> Circuit:
     worst[clock] = 0
     level, longest = _levels(netlist, worst, store, drivers, fanouts)
 
-    rows, tables, kind_of = _kind_table(delays, kinds, clock_pins)
+    tables, kind_of = _kind_table(delays, kinds, clock_pins)
     instance = np.zeros(len(netlist.cells), INSTANCE)
     instance["kind"], instance["output"], instance["block"], instance["level"] = kind_of, outputs, netlist.block, level
     instance["clock"] = clock

@@ -111,6 +111,9 @@ class Simulation {
     Cell& cell = cells[number];
     if (cell.touched) return;
     cell.touched = 1;
+    __builtin_prefetch(&nets[cell.output]);  // an evaluation is mostly a wait for these three
+    __builtin_prefetch(&p.delay_ps[cell.delay]);
+    __builtin_prefetch(&p.energy_fj[cell.energy]);
     if (leveled) {
       by_level[cell.level].push_back(number);
       if (cell.level < lowest) lowest = cell.level;
@@ -195,24 +198,16 @@ class Simulation {
     // Row of the tables for the first input and this edge; the rows of the next input are two further on.
     const int64_t row = (static_cast<int64_t>(output) * kind.inputs * 2 + value) * kind.states + cell.state;
     int pin = -1;
-    uint16_t delay = NONE, internal = NONE;
+    uint16_t delay = NONE;
     for (uint32_t pins = changed; pins && delay == NONE; pins &= pins - 1) {
       pin = std::countr_zero(pins);
       delay = p.delay_choice[kind.delay_table + row + pin * 2 * kind.states];
     }
-    if (delay != NONE) {
-      internal = p.energy_choice[kind.energy_table + row + pin * 2 * kind.states];
-    } else {
-      for (uint32_t pins = changed; pins && delay == NONE; pins &= pins - 1) {
-        const int spare = kind.spare + (output * kind.inputs + std::countr_zero(pins)) * 2 + value;
-        delay = p.delay_spare[spare];
-        internal = p.energy_spare[spare];
-      }
-      if (delay == NONE) {
-        fail(NO_ARC, number);
-        return;
-      }
+    if (delay == NONE) {
+      fail(NO_ARC, number);
+      return;
     }
+    const uint16_t internal = p.energy_choice[kind.energy_table + row + pin * 2 * kind.states];
     const double fj = internal == NONE ? 0.0 : p.energy_fj[cell.energy + internal];
     if (listed) {
       hold(cell.clock ? instant : ready, number, fj);

@@ -11,8 +11,7 @@ struct Kind {
   int32_t states;
   int32_t clock_pins;  // mask of the inputs on nets of the clock
   int32_t own_pins;    // mask of the inputs with power of their own
-  int32_t small;       // into next_outputs and rules: by inputs, and the stored bit above them
-  int32_t spare;       // into delay_spare and energy_spare: by output, input, edge
+  int64_t small;       // into next_outputs and rules: by inputs, and the stored bit above them
   int64_t delay_table, energy_table, own_table;
 };
 
@@ -33,8 +32,6 @@ struct Problem {
   const uint16_t* delay_choice;    // [output][input][edge of the output][state]
   const uint16_t* energy_choice;
   const uint16_t* own_choice;      // [input][edge of the input][state]
-  const uint16_t* delay_spare;     // [output][input][edge], where no choice holds as several pins changed at once
-  const uint16_t* energy_spare;
   const int32_t* delay_ps;
   const double* energy_fj;
   const double* own_fj;

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hw.errors import BadInput
-from synth.gate.delays import NONE, Delays
 from synth.gate.library import Cell
 from synth.gate.logic import table
 
@@ -106,15 +105,3 @@ def _shown(values: np.ndarray, half: int) -> int:
     if not values[:half].any() and values[half:].all():
         return 1
     return -1 if values[:half].all() and not values[half:].any() else 0
-
-
-def spare_choices(delays: Delays, type_number: int, first: np.ndarray, choice: np.ndarray) -> np.ndarray:
-    """For each output, input and edge of the output: the first entry of any state, NONE where there is none.
-
-    It is taken where several inputs change in the same ps and none of them alone would have moved the output.
-    """
-    rows = choice[first[type_number] : first[type_number + 1]]
-    pins = int(delays.inputs[type_number] + delays.outputs[type_number])
-    rows = rows.reshape(-1, 1 << pins)
-    found = (rows != NONE).argmax(axis=1) if len(rows) else np.zeros(0, np.int64)
-    return rows[np.arange(len(rows)), found]

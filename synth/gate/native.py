@@ -19,24 +19,17 @@ FLAGS = ("-std=c++20", "-O3", "-Wall", "-Wextra", "-shared", "-fPIC")
 
 COUNTS = ("cells", "nets", "blocks", "levels", "cycles", "window", "columns", "inputs", "checks")
 SETTINGS = ("period_ps", "input_delay_ps", "longest_ps", "zero_delay", "clock_net")
-TABLES: tuple[str, ...] = (
-    "kind",
-    "instance",
-    "next_outputs",
-    "rules",
-    "delay_choice",
-    "energy_choice",
-    "own_choice",
-    "delay_spare",
+TABLES = (
+    *("kind", "instance", "next_outputs", "rules", "delay_choice", "energy_choice", "own_choice"),
+    *("delay_ps", "energy_fj", "own_fj", "fanout_start", "fanout_cell", "fanout_pin", "net_fj", "net_block"),
+    *("net_clock", "constants", "bits", "input_net", "input_column", "check_net", "check_column"),
 )
-TABLES += ("energy_spare", "delay_ps", "energy_fj", "own_fj", "fanout_start", "fanout_cell", "fanout_pin", "net_fj")
-TABLES += ("net_block", "net_clock", "constants", "bits", "input_net", "input_column", "check_net", "check_column")
 RESULTS = ("energy_fj", "transitions", "toggles", "high_ps")
 NUMBERS = ("events", "evaluations", "failure", "cycle", "number")
 
 KIND = np.dtype(
-    [(name, "<i4") for name in ("inputs", "outputs", "store", "states", "clock_pins", "own_pins", "small", "spare")]
-    + [(name, "<i8") for name in ("delay_table", "energy_table", "own_table")]
+    [(name, "<i4") for name in ("inputs", "outputs", "store", "states", "clock_pins", "own_pins")]
+    + [(name, "<i8") for name in ("small", "delay_table", "energy_table", "own_table")]
 )
 INSTANCE = np.dtype(
     [(name, "<i4") for name in ("kind", "output", "block", "level", "clock", "stored")]
