@@ -64,6 +64,15 @@ def test_energy_by_condition():
         assert entry.edges_in == ((FALL,) if b else (RISE,))
 
 
+def test_energy_with_a_condition_goes_before_the_one_without():
+    arcs = type_arcs(LIBRARY.cells["MUX2"])
+    for state in range(16):
+        a, b = state & 1, state >> 1 & 1
+        entry = arcs.energies[arcs.energy_choice[((0 * 3 + 2) * 2 + RISE << 4) + state]]
+        constant = {(0, 1): 0.0040, (1, 0): 0.0044}.get((a, b), 0.0042)
+        assert entry.energy.values[0, 0] == pytest.approx(constant + 0.001 * 0.01 + 0.002 * 0.001)
+
+
 def test_own_energy_of_a_clock_pin():
     arcs = type_arcs(LIBRARY.cells["DFFR"])
     names = (*arcs.inputs, *arcs.outputs)

@@ -62,6 +62,24 @@ def test_worst_edge_and_worst_slew_are_taken():
     assert last.delay_ns == pytest.approx(0.034 + 0.1 * slew_v + 5 * load)
 
 
+def test_worst_slew_of_a_net_comes_from_any_of_its_arcs():
+    # w rises slowly, as its NOR2 drives five more gates; z falls by it with a worse slew than by b
+    load = [(f"s{k}", "INV", f"A=w Y=n{k}") for k in range(5)]
+    cells = [("o", "NOR2", "A=a B=a Y=w"), *load, ("g", "NAND2", "A=w B=b Y=z"), ("i", "INV", "A=z Y=y")]
+    path = worst_path(graph_of(cells, ["a", "b"], ["y"], clock=""))
+    assert [(step.cell, step.edge) for step in path.steps] == [("o", "rise"), ("g", "fall"), ("i", "rise")]
+    slew_w = 0.010 + 0.05 * 0.1 + 12 * 0.018  # through B of NOR2: 2 ps more
+    slew_z = 0.007 + 0.05 * slew_w + 8 * 0.003
+    mean = (8 * 0.002 + 2 * 0.0022) / 10
+    assert path.steps[-1].delay_ns == pytest.approx(0.010 + 0.1 * slew_z + 4 * (mean + 0.001))
+
+
+def test_the_clock_is_not_late_with_the_inputs():
+    path = worst_path(graph_of(PAIR, ["clk", "d"]), input_delay_ns=2.0)
+    assert (path.start, path.end, path.steps) == ("d[0]", "f.D", ())
+    assert path.least_period_ns == pytest.approx(2.0 + 0.04 + 0.1 * 0.1 - 0.05 * 0.1)
+
+
 def test_gated_clock_is_the_same_edge():
     cells = [("g", "CKGATE", "CLK=clk EN=q GCLK=gated"), ("f", "DFF", "D=d CLK=gated Q=q")]
     path = worst_path(graph_of(cells, ["clk", "d"]))

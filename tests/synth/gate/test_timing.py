@@ -41,6 +41,7 @@ def test_two_gates_by_hand():
     # NAND2: z rises when y falls; through B it has 2 ps and 0.2 fJ more, and the input's slew
     assert choose(delays, netlist, "g2", "delay", 0, RISE, 0b010) == pytest.approx(12 + 100 * fall + 4000 * load_z)
     assert choose(delays, netlist, "g2", "delay", 1, RISE, 0b001) == pytest.approx(14 + 10 + 4000 * load_z)
+    assert choose(delays, netlist, "g2", "energy", 0, RISE, 0b010) == pytest.approx(1.2 + fall + 2 * load_z)
     assert choose(delays, netlist, "g2", "energy", 1, FALL, 0b111) == pytest.approx(1 + 0.1 + 2 * load_z)
     through_a, through_b = 0.006 + 0.05 * fall, 0.007 + 0.05 * 0.1
     assert delays.slew_ns[z, RISE] == pytest.approx((through_a + through_b) / 2 + 8 * load_z)
