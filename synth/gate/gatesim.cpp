@@ -23,7 +23,7 @@ struct Fanout {
   uint16_t pin;  // as a mask
 };
 
-int64_t slots(const Problem& p) { return p.period_ps + p.longest_ps + p.input_delay_ps + 2; }
+int64_t slots(const Problem& p) { return p.period_ps + p.longest_ps + 2; }
 
 class Simulation {
  public:
@@ -305,7 +305,7 @@ class Simulation {
       if (p.zero_delay) {
         hold(ready, number, 0);
       } else {
-        queue.add(number, static_cast<int32_t>(p.input_delay_ps));
+        queue.add(number, p.input_delay_ps[i]);
       }
     }
     const int32_t half = static_cast<int32_t>(p.period_ps / 2), end = static_cast<int32_t>(p.period_ps);

@@ -24,7 +24,7 @@ struct Instance {
 
 struct Problem {
   int64_t cells, nets, blocks, levels, cycles, window, columns, inputs, checks;
-  int64_t period_ps, input_delay_ps, longest_ps, zero_delay, clock_net;
+  int64_t period_ps, longest_ps, zero_delay, clock_net;
   const Kind* kind;
   const Instance* instance;
   const uint8_t* next_outputs;     // bit k: output k
@@ -45,6 +45,7 @@ struct Problem {
   const uint8_t* bits;             // [cycles + 1, columns]
   const int32_t* input_net;
   const int32_t* input_column;
+  const int32_t* input_delay_ps;   // less than the period
   const int32_t* check_net;
   const int32_t* check_column;
 };

@@ -18,11 +18,12 @@ SOURCES = ("gatesim.cpp", "gatesim.h", "gatesim_queue.h")
 FLAGS = ("-std=c++20", "-O3", "-Wall", "-Wextra", "-shared", "-fPIC")
 
 COUNTS = ("cells", "nets", "blocks", "levels", "cycles", "window", "columns", "inputs", "checks")
-SETTINGS = ("period_ps", "input_delay_ps", "longest_ps", "zero_delay", "clock_net")
+SETTINGS = ("period_ps", "longest_ps", "zero_delay", "clock_net")
 TABLES = (
     *("kind", "instance", "next_outputs", "rules", "delay_choice", "energy_choice", "own_choice"),
     *("delay_ps", "energy_fj", "own_fj", "fanout_start", "fanout_cell", "fanout_pin", "net_fj", "net_block"),
-    *("net_clock", "constants", "bits", "input_net", "input_column", "check_net", "check_column"),
+    *("net_clock", "constants", "bits", "input_net", "input_column", "input_delay_ps"),
+    *("check_net", "check_column"),
 )
 RESULTS = ("energy_fj", "transitions", "toggles", "high_ps")
 NUMBERS = ("events", "evaluations", "failure", "cycle", "number")

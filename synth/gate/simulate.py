@@ -1,6 +1,7 @@
 """Gate-level simulation with delays, driven by a trace of the RTL and compared with it every cycle."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,22 +50,34 @@ class Result:
         return float(self.energy_fj.sum()) / self.cycles
 
 
-def _settings(circuit: Circuit, trace: Trace, window: int, period_ps: int | None, input_delay_ps: int) -> int:
-    """The period in ps; BadInput for what cannot be run."""
+def _settings(trace: Trace, window: int, period_ps: int | None, first_ps: int, last_ps: int, worst_ps: int) -> int:
+    """The period in ps; BadInput for what cannot be run. first_ps, last_ps: when inputs change."""
     if trace.cycles < 1:
         raise BadInput(f"a trace of one cycle at least is wanted, got {len(trace.bits)} rows: record more")
     if window < 1:
         raise BadInput(f"a window has one cycle at least, got {window}")
-    if input_delay_ps < 1:
-        raise BadInput(f"inputs change 1 ps after the clock's edge or later, got {input_delay_ps} ps")
+    if first_ps < 1:
+        raise BadInput(f"inputs change 1 ps after the clock's edge or later, got {first_ps} ps")
     # Without a period: both halves of it are long enough for every path, as if the clock were as slow as needed.
-    period = 2 * (circuit.worst_ps + input_delay_ps + 1) if period_ps is None else period_ps
-    if not 2 * input_delay_ps < period <= LONGEST_PERIOD_PS:
+    period = 2 * (worst_ps + last_ps + 1) if period_ps is None else period_ps
+    if not last_ps < period <= LONGEST_PERIOD_PS:
         raise BadInput(
-            f"a period of more than twice the input delay ({2 * input_delay_ps} ps) and at most {LONGEST_PERIOD_PS} ps "
-            f"is wanted, got {period} ps"
+            f"a period above the last input's delay ({last_ps} ps) and of at most {LONGEST_PERIOD_PS} ps is wanted, "
+            f"got {period} ps"
         )
     return period
+
+
+def _changes(
+    netlist: Netlist, circuit: Circuit, links: Links, input_delay_ps: int, late_ps: Mapping[str, int]
+) -> np.ndarray:
+    """When each input bit changes, ps after the edge, in the order of ``links.inputs``."""
+    by_net = np.full(circuit.nets, input_delay_ps, np.int32)
+    for name, value in late_ps.items():
+        if name not in netlist.inputs:
+            raise BadInput(f"late inputs name {name}, which is no input of {netlist.top}")
+        by_net[[circuit.number[net] for net in netlist.signals[name] if net >= 0]] = value
+    return by_net[links.inputs[:, 0]]
 
 
 def _name(netlist: Netlist, circuit: Circuit, net: int) -> str:
@@ -110,26 +123,31 @@ def run(
     window: int = 100,
     period_ps: int | None = None,
     input_delay_ps: int = 1,
+    late_ps: Mapping[str, int] | None = None,
     zero_delay: bool = False,
     most_unknown: int = 0,
 ) -> Result:
     """Simulate the cycles of ``trace`` and compare outputs and named states of every one with it.
 
     period_ps: None for one that is long enough for every path (leakage then counts for that time). input_delay_ps: when
-    inputs change, after the clock's edge. zero_delay: every net moves at most once a cycle, without glitches; energies
+    inputs change, after the clock's edge; late_ps: the same for single inputs by name, as what memories read.
+    zero_delay: every net moves at most once a cycle, without glitches; energies
     are still those of ``delays``. most_unknown: how many flip-flops may be absent from the trace.
 
     Raises BadInput for a netlist or trace that cannot be run, CheckFailed where a value differs or does not settle.
     """
     circuit = flatten(netlist, library, delays)
-    period = _settings(circuit, trace, window, period_ps, input_delay_ps)
     links = link(netlist, delays, circuit, trace, most_unknown)
+    change_ps = _changes(netlist, circuit, links, input_delay_ps, late_ps or {})
+    first, last = int(change_ps.min(initial=input_delay_ps)), int(change_ps.max(initial=input_delay_ps))
+    period = _settings(trace, window, period_ps, first, last, circuit.worst_ps)
     tables = dict(circuit.tables)
     tables["instance"] = tables["instance"].copy()
     tables["instance"]["stored"] = links.stored
     tables["bits"] = trace.bits.astype(np.uint8)
     for name, pairs in (("input", links.inputs), ("check", links.checks)):
         tables[f"{name}_net"], tables[f"{name}_column"] = pairs[:, 0], pairs[:, 1]
+    tables["input_delay_ps"] = change_ps
     tables = {name: np.ascontiguousarray(values) for name, values in tables.items()}
     windows = -(-trace.cycles // window)
     results = {
@@ -149,7 +167,6 @@ def run(
         "inputs": len(links.inputs),
         "checks": len(links.checks),
         "period_ps": period,
-        "input_delay_ps": input_delay_ps,
         "longest_ps": int(tables["delay_ps"].max(initial=1)),
         "zero_delay": int(zero_delay),
         "clock_net": int(circuit.number[netlist.signals[netlist.clock][0]]),
