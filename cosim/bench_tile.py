@@ -3,10 +3,13 @@
 TILEWATT_JOB names the job file, TILEWATT_OUTCOME the result file; several of each are parted by colons and run one
 after the other, with a reset and an empty DRAM between them. TILEWATT_SAIF names a folder for an activity window over
 the first image of every job (builds with traces only); TILEWATT_SAIF_WORDS, if set, ends it after so many output words.
+TILEWATT_VCD names what to record (JSON, see `_recordings`; builds with recordings only).
 """
 
+import json
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from hw.events import COUNTER_BITS, event_names
 from hw.host import HostRegister, mode_word
 
 PROGRESS_S = 5.0
+START_EDGES = 2  # from the edge at which the bench starts an image to the one that begins the image's first cycle
 
 
 def _unpack(snapshot: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
@@ -44,13 +48,15 @@ class TileDriver:
         self.dram = memory.DramView("testbench.dram", self.config)
         self.capture = memory.view("testbench", "capture", "<i4")
         self.capture_count = memory.view("testbench", "capture_count", "<u4")
-        self.snapshot = memory.view("testbench", "snapshot")
+        self.snapshot = memory.view("testbench", "snapshot") if job.params.counters else None
         self.events = event_names(job.params.activity)
 
     async def reset(self) -> None:
         dut = self.dut
-        for name in ("start", "host__write", "host__address", "host__data", "snapshot_index", "program_address"):
+        for name in ("start", "host__write", "host__address", "host__data", "program_address"):
             getattr(dut, name).value = 0
+        if self.snapshot is not None:
+            dut.snapshot_index.value = 0
         dut.image_address.value = 0
         dut.result_address.value = 0
         dut.rst.value = 1
@@ -86,17 +92,20 @@ class TileDriver:
         for index, threshold in enumerate(job.thresholds):
             await self.register(HostRegister.THRESHOLD + index, int(threshold))
 
-    async def run(self, index: int) -> None:
-        """Run image ``index`` to its end."""
+    async def run(self, index: int, windows: Sequence[tuple[str, int, int]] = ()) -> None:
+        """Run image ``index`` to its end. windows: file, first cycle of the image (from 1 on) and cycles to record."""
         job, dut = self.job, self.dut
         dut.image_address.value = job.image_address + index * job.beats_per_input
         dut.result_address.value = job.result_address + index * (job.result_bytes // job.params.dram_beat_bytes)
         dut.start.value = 1
         self.capture_count[0] = 0
+        for file, first, cycles in windows:
+            memory.vcd_window(file, memory.cycles() + START_EDGES + first - 1, cycles)
         await RisingEdge(dut.busy)
         dut.start.value = 0
         await FallingEdge(dut.busy)
         self.check_faults()
+        assert not memory.vcd_left(), f"image {index} ended before {memory.vcd_left()} of its recordings"
 
     def check_faults(self) -> None:
         dut = self.dut
@@ -108,6 +117,7 @@ class TileDriver:
 
     async def counters(self, increment: int) -> NDArray[np.int64]:
         """Counters at the edge of ``increment``."""
+        assert self.snapshot is not None
         self.dut.snapshot_index.value = increment
         await RisingEdge(self.dut.clk)
         await RisingEdge(self.dut.clk)
@@ -136,13 +146,32 @@ async def _window(dut: Any, driver: TileDriver, folder: Path) -> None:
 @cocotb.test()
 async def images(dut: Any) -> None:
     """Every image of every job: words, stop, winner, margin, result record and every event count equal golden."""
+    recordings = _recordings()
     files = [[Path(part) for part in os.environ[f"TILEWATT_{what}"].split(":")] for what in ("JOB", "OUTCOME")]
-    for job, outcome in zip(*files, strict=True):
+    for number, (job, outcome) in enumerate(zip(*files, strict=True)):
         print(f"job {job}", flush=True)
-        await _run_job(dut, Job.load(job), outcome)
+        await _run_job(dut, Job.load(job), outcome, recordings.get(number, {}))
 
 
-async def _run_job(dut: Any, job: Job, outcome_file: Path) -> None:
+Recordings = Mapping[int, Sequence[tuple[str, int, int]]]  # image -> what TileDriver.run wants
+
+
+def _recordings() -> dict[int, Recordings]:
+    """What to record, by job: the file holds ``scopes``, [scope, levels] each, and ``windows``, [job, image, file,
+    first cycle, cycles] each."""
+    name = os.environ.get("TILEWATT_VCD")
+    if not name:
+        return {}
+    wanted = json.loads(Path(name).read_text())
+    for scope, levels in wanted["scopes"]:
+        memory.vcd_scope(scope, levels)
+    found: dict[int, dict[int, list[tuple[str, int, int]]]] = {}
+    for job, image, file, first, cycles in wanted["windows"]:
+        found.setdefault(job, {}).setdefault(image, []).append((file, first, cycles))
+    return dict(found)
+
+
+async def _run_job(dut: Any, job: Job, outcome_file: Path, recordings: Recordings) -> None:
     driver = TileDriver(dut, job)
     if not job.follows:
         await driver.reset()
@@ -156,11 +185,13 @@ async def _run_job(dut: Any, job: Job, outcome_file: Path) -> None:
     for index in range(job.images):
         before = driver.dram.counters()
         window = cocotb.start_soon(_window(dut, driver, Path(saif))) if saif and index == 0 else None
-        await driver.run(index)
+        await driver.run(index, recordings.get(index, ()))
         if window is not None:
             await window
         stop = int(dut.stopped.value)
-        snapshots = {k: await driver.counters(k) for k in range(first_increment, stop + 1)}
+        snapshots = None
+        if job.params.counters:
+            snapshots = {k: await driver.counters(k) for k in range(first_increment, stop + 1)}
         board.image(
             index,
             words=driver.captured(),
@@ -172,7 +203,7 @@ async def _run_job(dut: Any, job: Job, outcome_file: Path) -> None:
             ),
             snapshots=snapshots,
         )
-        events.append(snapshots[stop])
+        events.append(snapshots[stop] if snapshots is not None else np.zeros(0, dtype=np.int64))
         after = driver.dram.counters()
         activates.append(after["row_misses"] - before["row_misses"])
         refreshes.append(after["refreshes"] - before["refreshes"])

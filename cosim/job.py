@@ -109,7 +109,8 @@ class Job:
 class Outcome:
     """What the RTL did, image by image.
 
-    events int64 [N, events] from the start to the end of each image, in hw.events.event_names order. activates,
+    events int64 [N, events] from the start to the end of each image, in hw.events.event_names order ([N, 0] from a tile
+    without counters). activates,
     refreshes (of the DRAM rank), stopped, winners int64 [N]. words: words compared; mismatches: words, stops, winners,
     margins, result records and event counts that differ, all images together. first: the first difference, in words, or
     "". cycles, seconds: of the images, set-up left out.

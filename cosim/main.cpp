@@ -12,8 +12,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "Vtop.h"
 #include "verilated.h"
@@ -22,12 +25,16 @@
 #if VM_TRACE_SAIF
 #include "verilated_saif_c.h"
 #endif
+#if VM_TRACE_VCD
+#include "verilated_vcd_c.h"
+#endif
 
 extern "C" void vlog_startup_routines_bootstrap(void);  // the VPI library's entry
 
 namespace {
 std::unique_ptr<Vtop> top;
 uint64_t cycles = 0;
+bool trace_failed = false;
 
 const VerilatedVar* find_variable(const char* scope, const char* name) {
     const VerilatedScope* const found = Verilated::scopeFind(scope);
@@ -63,6 +70,46 @@ void trace_time_step(uint64_t time) {
         window->close();
         window.reset();
         window_state = Window::closed;
+    }
+}
+#elif VM_TRACE_VCD
+// Recordings: files that start with all values at a rising edge and end at the one `count` cycles later, asked for
+// beforehand by the numbers of their edges so that nobody has to be woken for them. Each has a trace object of its own:
+// one object dumps but once at a time, and a recording may begin where another one ends.
+struct Recording {
+    std::string path;
+    uint64_t first;
+    uint64_t count;
+};
+std::deque<Recording> recordings;
+std::vector<std::pair<int, std::string>> recorded_scopes;
+std::unique_ptr<VerilatedVcdC> recorder;
+
+bool recorded_any = false;
+
+void open_recorder(const std::string& path) {
+    recorded_any = true;
+    recorder.reset(new VerilatedVcdC);
+    for (const auto& scope : recorded_scopes) recorder->dumpvars(scope.first, scope.second);
+    top->trace(recorder.get(), 99);
+    recorder->open(path.c_str());
+    if (recorder->isOpen()) return;
+    std::fprintf(stderr, "error: a recording wants a file that can be written, %s cannot\n", path.c_str());
+    trace_failed = true;
+}
+
+void trace_time_step(uint64_t time) {
+    while (!recordings.empty()) {
+        const Recording& next = recordings.front();
+        if (!recorder) {
+            if (!top->clk || cycles != next.first) return;
+            open_recorder(next.path);
+        }
+        recorder->dump(time);
+        if (!top->clk || cycles != next.first + next.count) return;
+        recorder->close();
+        recorder.reset();
+        recordings.pop_front();
     }
 }
 #else
@@ -145,12 +192,47 @@ int tilewatt_saif_close() {
     return 2;
 #endif
 }
+
+// Record what is below a scope, so many levels deep. 0: yes; 1: a recording has begun; 2: built without VCD.
+int tilewatt_vcd_scope(int levels, const char* scope) {
+#if VM_TRACE_VCD
+    if (recorded_any) return 1;
+    recorded_scopes.emplace_back(levels, scope);
+    return 0;
+#else
+    (void)levels, (void)scope;
+    return 2;
+#endif
+}
+
+// Record `count` cycles from rising edge `first` on. 0: yes; 1: that edge is past or within another recording; 2: built
+// without VCD.
+int tilewatt_vcd_window(const char* path, uint64_t first, uint64_t count) {
+#if VM_TRACE_VCD
+    const uint64_t free = recordings.empty() ? cycles + 1 : recordings.back().first + recordings.back().count;
+    if (first < free) return 1;
+    recordings.push_back({path, first, count});
+    return 0;
+#else
+    (void)path, (void)first, (void)count;
+    return 2;
+#endif
+}
+
+// Recordings that are not done.
+uint64_t tilewatt_vcd_left() {
+#if VM_TRACE_VCD
+    return recordings.size();
+#else
+    return 0;
+#endif
+}
 }
 
 int main(int argc, char** argv) {
     Verilated::commandArgs(argc, argv);
     VerilatedContext* const context = Verilated::threadContextp();
-#if VM_TRACE_SAIF
+#if VM_TRACE_SAIF || VM_TRACE_VCD
     context->traceEverOn(true);
 #endif
     top = std::make_unique<Vtop>("");
@@ -191,6 +273,10 @@ int main(int argc, char** argv) {
             top->eval_end_step();
         }
         trace_time_step(now);
+        if (trace_failed) {
+            exit_code = 1;
+            break;
+        }
     }
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     write_statistics(elapsed.count());
@@ -198,6 +284,9 @@ int main(int argc, char** argv) {
     VerilatedVpi::callCbs(cbEndOfSimulation);
 #if VM_TRACE_SAIF
     if (window) window->close();
+#endif
+#if VM_TRACE_VCD
+    recorder.reset();
 #endif
     if (exit_code == 0 && context->errorCount() > 0) exit_code = 1;
     top.reset();

@@ -35,6 +35,9 @@ def _library() -> ctypes.CDLL:
     library.tilewatt_bytes.restype = ctypes.c_uint64
     library.tilewatt_cycles.restype = ctypes.c_uint64
     library.tilewatt_saif_open.argtypes = [ctypes.c_char_p]
+    library.tilewatt_vcd_scope.argtypes = [ctypes.c_int, ctypes.c_char_p]
+    library.tilewatt_vcd_window.argtypes = [ctypes.c_char_p, ctypes.c_uint64, ctypes.c_uint64]
+    library.tilewatt_vcd_left.restype = ctypes.c_uint64
     return library
 
 
@@ -78,6 +81,32 @@ def saif_close() -> None:
             if code == 1
             else "activity windows want a simulation built with trace_saif=True: build it so"
         )
+
+
+_NO_VCD = "recordings want a simulation built with trace_vcd=True: build it so"
+
+
+def vcd_scope(scope: str, levels: int) -> None:
+    """Record signals of ``scope`` (parts joined by "."), of its instances and theirs, ``levels`` deep (1: its own)."""
+    if code := _library().tilewatt_vcd_scope(levels, scope.encode()):
+        raise BadInput("scopes are wanted before the first recording begins" if code == 1 else _NO_VCD)
+
+
+def vcd_window(path: str | os.PathLike[str], first: int, count: int) -> None:
+    """Record ``count`` cycles into ``path``, from rising edge ``first`` (of ``cycles()``) to that ``count`` later."""
+    if count < 1:
+        raise BadInput(f"a recording wants at least 1 cycle, not {count}")
+    if code := _library().tilewatt_vcd_window(os.fspath(path).encode(), first, count):
+        raise BadInput(
+            f"recordings want edges to come, one after the other: {first} is past or within the one before"
+            if code == 1
+            else _NO_VCD
+        )
+
+
+def vcd_left() -> int:
+    """Recordings that were asked for and are not done."""
+    return int(_library().tilewatt_vcd_left())
 
 
 class DramView:

@@ -49,6 +49,7 @@ class Build:
     toolchain: str
     seconds: float
     reused: bool
+    vcd: bool = False
 
     @property
     def executable(self) -> Path:
@@ -130,13 +131,15 @@ def build(
     writable: Sequence[tuple[str, str]] = (),
     clock_ps: int = 4000,
     trace_saif: bool = False,
+    trace_vcd: bool = False,
     jobs: int = 2,
 ) -> Build:
     """Verilate and compile ``sources`` (.v, .sv, .vlt) with top module ``top``, which has an input ``clk``.
 
     parameters, defines: of the top module and the preprocessor. public: (module, variable) pairs a bench reads or
     views; writable: pairs it writes through VPI, and the top's ports.
-    clock_ps: period of ``clk``. trace_saif: build with activity traces (slower). Raises BadInput for wrong input or
+    clock_ps: period of ``clk``. trace_saif: build with activity traces (slower). trace_vcd: build with recordings of
+    every signal (cosim.memory.vcd_window); one of the two. Raises BadInput for wrong input or
     missing tools, CosimFailed with the log when Verilator or the compiler refuses.
     """
     files = [Path(source).resolve() for source in sources]
@@ -147,6 +150,8 @@ def build(
         raise BadInput(f"at least one source is wanted to simulate {top}, not none")
     if clock_ps <= 0 or clock_ps % 2:
         raise BadInput(f"clock_ps wants a positive even number (two equal halves), not {clock_ps}")
+    if trace_saif and trace_vcd:
+        raise BadInput(f"one kind of trace is wanted in a simulation of {top}, not both: build it twice")
     tools = find_toolchain()
     flags = [
         "-cc",
@@ -168,6 +173,10 @@ def build(
     flags += [f"-D{key}={value}" for key, value in (defines or {}).items()]
     if trace_saif:
         flags += ["--trace-saif", "--trace-structs", "--trace-underscore", "-CFLAGS", "-DVM_TRACE=1"]
+    if trace_vcd:
+        flags += ["--trace-vcd", "--trace-structs", "--trace-underscore", "-CFLAGS", "-DVM_TRACE=1"]
+        flags += ["--trace-max-width", str(1 << 16)]
+    if trace_saif or trace_vcd:
         flags += ["--trace-max-array", "64"]  # accumulators and pooling windows; SB would be most of the file
     flags += ["-CFLAGS", f"-DTILEWATT_HALF_PERIOD_PS={clock_ps // 2} -DVL_TIME_CONTEXT"]
     libraries = config.libs_dir
@@ -182,10 +191,12 @@ def build(
     if not folder.exists():
         with _lock(folder.with_suffix(".lock")):
             if not folder.exists():  # another process may have built it meanwhile
-                runtime = folder.parent / f"runtime-{_key({'saif': trace_saif, 'versions': versions}, [])}"
+                runtime = (
+                    folder.parent / f"runtime-{_key({'saif': trace_saif, 'vcd': trace_vcd, 'versions': versions}, [])}"
+                )
                 _build_in(folder, runtime, tools, flags, read, jobs)
                 reused = False
-    return Build(folder, top, key, clock_ps, trace_saif, tools.summary, time.monotonic() - start, reused)
+    return Build(folder, top, key, clock_ps, trace_saif, tools.summary, time.monotonic() - start, reused, trace_vcd)
 
 
 def _build_in(

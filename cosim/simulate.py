@@ -23,16 +23,27 @@ TIMEOUT_S = 3600.0
 
 @functools.lru_cache
 def tile_build(
-    params: TileParams, memory_beats: int, *, ideal: Ideal | None = None, trace_saif: bool = False, trace_depth: int = 0
+    params: TileParams,
+    memory_beats: int,
+    *,
+    ideal: Ideal | None = None,
+    trace_saif: bool = False,
+    trace_vcd: bool = False,
+    trace_depth: int = 0,
 ) -> Build:
     """Generate the tile's Verilog (build/verilog) and build its simulation (build/cosim), or take what is there."""
     folder = Path("build/verilog") / f"{params.name}-{params.hash}"
     generate(params, folder)
-    return build_tile(folder, memory_beats, ideal=ideal, trace_saif=trace_saif, trace_depth=trace_depth)
+    return build_tile(
+        folder, memory_beats, ideal=ideal, trace_saif=trace_saif, trace_vcd=trace_vcd, trace_depth=trace_depth
+    )
 
 
-def _run(simulation: Build, jobs: Sequence[tuple[Job, Path]], seed: int, saif: str = "") -> list[Outcome]:
-    """Run jobs, each with a folder of its own, in one process; saif: words of the activity window, "" for none."""
+def _run(
+    simulation: Build, jobs: Sequence[tuple[Job, Path]], seed: int, saif: str = "", vcd: Path | None = None
+) -> list[Outcome]:
+    """Run jobs, each with a folder of its own, in one process; saif: words of the activity window, "" for none; vcd:
+    the file that says what to record."""
     files = []
     for job, folder in jobs:
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,16 +58,23 @@ def _run(simulation: Build, jobs: Sequence[tuple[Job, Path]], seed: int, saif: s
     }
     if saif:
         env |= {"TILEWATT_SAIF": str(first.resolve()), "TILEWATT_SAIF_WORDS": saif}
+    if vcd is not None:
+        env["TILEWATT_VCD"] = str(vcd.resolve())
     limit = sum(job.cycle_limit for job, _ in jobs)
     run(simulation, BENCH, "images", seed=seed, workdir=first, env=env, timeout_s=TIMEOUT_S, cycle_limit=limit)
     return [Outcome.load(outcome_file) for _, outcome_file in files]
 
 
-def simulate_jobs(simulation: Build, jobs: Sequence[Job], folder: Path, *, seed: int) -> list[Outcome]:
-    """Run many jobs one after the other in one process (starting one costs more than a small job): folder/job-<k>."""
+def simulate_jobs(
+    simulation: Build, jobs: Sequence[Job], folder: Path, *, seed: int, vcd: Path | None = None
+) -> list[Outcome]:
+    """Run many jobs one after the other in one process (starting one costs more than a small job): folder/job-<k>.
+
+    vcd: the file that says what to record of them (cosim.bench_tile).
+    """
     if not jobs:
         raise BadInput("at least one job is wanted, not none")
-    return _run(simulation, [(job, folder / f"job-{k}") for k, job in enumerate(jobs)], seed)
+    return _run(simulation, [(job, folder / f"job-{k}") for k, job in enumerate(jobs)], seed, vcd=vcd)
 
 
 def simulate(

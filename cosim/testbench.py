@@ -58,6 +58,7 @@ def build_tile(
     ideal: Ideal | None = None,
     trace_depth: int = 0,
     trace_saif: bool = False,
+    trace_vcd: bool = False,
     build_root: str | Path = BUILD_ROOT,
 ) -> Build:
     """Build module ``testbench`` around ``folder/tile.v`` and its sidecar ``tile.json``.
@@ -83,10 +84,11 @@ def build_tile(
     return build(
         [folder / "tile.v", _VERILOG / "dram.sv", top],
         "testbench",
-        name=f"tile-{params.name}" + ("-saif" if trace_saif else ""),
+        name=f"tile-{params.name}" + ("-saif" if trace_saif else "-vcd" if trace_vcd else ""),
         build_root=build_root,
         public=[("dram", name) for name in dram.PUBLIC] + [("testbench", name) for name in outputs],
         writable=[("testbench", name) for name in inputs],
         clock_ps=config.clock_ps,
         trace_saif=trace_saif,
+        trace_vcd=trace_vcd,
     )

@@ -41,6 +41,7 @@ class Machine:
         self._reading_weights = False
         self._sums: deque[int] = deque()  # cycles in which post-processing sees a sum more
         self._moved = False
+        self.starts: list[int] = []  # the cycle in which each compute was started
 
     def run(self) -> list[int]:
         """Cycles of each kind (hw.events.CYCLE_KINDS), from the first one after the start to the end of the image."""
@@ -114,6 +115,7 @@ class Machine:
             self._moved = True
         if engine.push is not None:
             post.queue.append(engine.push)
+            self.starts.append(cycle)
         changed = dma.edge(taken, stored, answer and not for_fetch)
         if front.edge(asked, answer and for_fetch, dma.queue, engine.queue) or changed or engine.moved:
             self._moved = True

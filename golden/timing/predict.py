@@ -40,10 +40,11 @@ class Program(Protocol):
 @dataclass(frozen=True)
 class Predicted:
     """Cycles from the start to the end of an image, as the tile's counter has them, and their kinds by the names of
-    hw.events.CYCLE_KINDS, which add up to them."""
+    hw.events.CYCLE_KINDS, which add up to them. starts: the cycle, from 1 on, in which each compute is started."""
 
     cycles: int
     stalls: dict[str, int]
+    starts: tuple[int, ...]
 
 
 def _items(segment: Sequence[Instruction], bases: dict[Base, int], p: TileParams) -> list[Item]:
@@ -98,7 +99,9 @@ def predict_images(
             isa(p).instruction_beats,
             depths.fetch,
         )
-        kinds = Machine(p, front, port, depths).run()
-        found.append(Predicted(sum(kinds), {kind.name: count for kind, count in zip(CYCLE_KINDS, kinds, strict=True)}))
+        machine = Machine(p, front, port, depths)
+        kinds = machine.run()
+        stalls = {kind.name: count for kind, count in zip(CYCLE_KINDS, kinds, strict=True)}
+        found.append(Predicted(sum(kinds), stalls, tuple(machine.starts)))
         port.rebase(found[-1].cycles + pause)
     return found

@@ -134,6 +134,24 @@ def test_every_cycle_has_a_kind(name: str) -> None:
     assert "image 1: cycle kinds add up to" in board.first
 
 
+def test_a_tile_without_counters_gives_none() -> None:
+    """Everything else is compared; from a tile that has counters they are wanted."""
+    for counters, mismatches in ((False, 1), (True, 1 + len(SIZES))):
+        job = made_up()
+        job = replace(job, params=job.params.replace(counters=counters))
+        board = Scoreboard(job, EVENTS)
+        for k in range(job.images):
+            seen = right(job, k)
+            if k == 1:
+                word(seen)
+            board.image(
+                k, words=seen.words, stop=seen.stop, winner=seen.winner, margin=seen.margin, record=seen.record,
+                snapshots=None,
+            )  # fmt: skip
+        assert board.mismatches == mismatches
+    assert board.first == "image 0: small has counters, none came"
+
+
 def test_the_first_difference_is_kept() -> None:
     def several(seen: Seen) -> None:
         word(seen)
