@@ -191,9 +191,8 @@ def build(
     if not folder.exists():
         with _lock(folder.with_suffix(".lock")):
             if not folder.exists():  # another process may have built it meanwhile
-                runtime = (
-                    folder.parent / f"runtime-{_key({'saif': trace_saif, 'vcd': trace_vcd, 'versions': versions}, [])}"
-                )
+                parts = {"saif": trace_saif, "vcd": trace_vcd, "versions": versions}
+                runtime = folder.parent / f"runtime-{_key(parts, [])}"
                 _build_in(folder, runtime, tools, flags, read, jobs)
                 reused = False
     return Build(folder, top, key, clock_ps, trace_saif, tools.summary, time.monotonic() - start, reused, trace_vcd)

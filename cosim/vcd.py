@@ -106,8 +106,9 @@ class Window:
 def pick_windows(
     workload: Workload, increments: Sequence[int], *, cycles: int, per_layer: int, seed: int
 ) -> list[Window]:
-    """``per_layer`` windows of each layer of each increment, which begin in a random cycle of the layer, or so late that
-    they end with the image; the images take turns. Fewer where there is no room for so many that do not overlap."""
+    """``per_layer`` windows of each layer of each increment, which begin in a random cycle of the layer, or so late
+    that they end with the image; the images take turns. Fewer where there is no room for so many that do not overlap.
+    """
     if cycles < 1 or per_layer < 1:
         raise BadInput(f"windows want at least 1 cycle and 1 a layer, not {cycles} and {per_layer}")
     generator = random.Random(seed)

@@ -70,5 +70,5 @@ def read_recording(folder: Path) -> Recording:
             windows=windows,
             header=index,
         )
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (OSError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{folder}: a folder of recordings with its index.json is wanted ({error}): record it") from None

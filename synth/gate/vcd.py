@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +13,15 @@ from hw.errors import BadInput, atomic_path
 from synth.gate.trace import Trace
 
 _RANGE = re.compile(r"\[\d+:\d+\]$")
-_Changes = list[int | bytes]  # of one signal: time step, value, time step, value, ...
+_VECTOR, _STEP, _SCALARS = ord("b"), ord("#"), b"01xXzZ"  # first characters of lines behind the declarations
+
+
+@dataclass
+class _Changes:
+    """Of one net: time steps from 0 on, not decreasing, and the digits of its value from then on."""
+
+    steps: list[int] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -34,11 +42,11 @@ def read_trace(
     scope of which but the own signals, ports among them, are read. Row k of the trace is what holds between rising
     edge k of the file and the next one, when all has settled; names of one net share its columns.
     """
-    with path.open("rb") as handle:
+    with _opened(path) as handle:
         declared, clock_code = _declarations(handle, path, scope, clock)
         wanted = _chosen(declared, signals, closed, path, scope)
-        changes: dict[bytes, _Changes] = {signal.code: [] for signal in wanted.values()}
-        rises = _read_changes(handle, clock_code, changes)
+        changes = {signal.code: _Changes() for signal in wanted.values()}
+        rises = _read_changes(handle, path, clock_code, changes)
     rows = np.cumsum(rises) - 1
     if not len(rows) or rows[0] != 0:
         raise BadInput(f"{path}: a recording that begins at a rising edge of {clock} is wanted: record it anew")
@@ -55,9 +63,18 @@ def read_trace(
         if (found := changes.pop(signal.code, None)) is not None:
             at, width = places[name]
             if signal.code == clock_code:
-                found = [0, b"0"]  # low at the end of every cycle, though the file ends before the last one's does
+                found = _Changes(
+                    [0], [b"0"]
+                )  # low at the end of every cycle, though the file ends before the last one's does
             bits[:, at : at + width] = _values(found, width, rows, f"{path}: {scope}.{name}")
     return Trace(places, bits)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise BadInput(f"a recording is wanted, {path} cannot be read ({error}): record it") from None
 
 
 def _declarations(handle: BinaryIO, path: Path, scope: str, clock: str) -> tuple[dict[str, _Signal], bytes]:
@@ -90,8 +107,8 @@ def _declarations(handle: BinaryIO, path: Path, scope: str, clock: str) -> tuple
 def _commands(handle: BinaryIO, path: Path) -> Iterator[list[str]]:
     """The words of each command of the declarations, without its $end.
 
-    A parser of our own, because names such as ``$1`` and ``$rootio``, which are common here, are outside of the standard
-    that ready ones keep to.
+    A parser of our own, because names such as ``$1`` and ``$rootio``, which are common here, are outside of the
+    standard that ready ones keep to.
     """
     words: list[str] = []
     for line in handle:
@@ -117,49 +134,45 @@ def _chosen(
     return {name: signal for name, signal in declared.items() if not signal.instance.startswith(inside)}
 
 
-def _read_changes(handle: BinaryIO, clock: bytes, changes: dict[bytes, _Changes]) -> np.ndarray:
+def _read_changes(handle: BinaryIO, path: Path, clock: bytes, changes: dict[bytes, _Changes]) -> np.ndarray:
     """Fill in the changes of the signals that are keys; returns for each time step whether the clock rises in it."""
     rises: list[bool] = []
     step = -1
-    high = b"1" + clock
-    low = b"0" + clock
     level = b""
     for line in handle:
         kind = line[0]
-        if kind == 98:  # b, a vector
+        if kind == _VECTOR:
             value, _, code = line[1:-1].partition(b" ")
-        elif kind in (48, 49):  # 0 or 1
-            change = line[:-1]
-            if change in (high, low):
-                rises[step] |= change == high != level
-                level = change
-            value, code = change[:1], change[1:]
-        elif kind == 35:  # a time step
+        elif kind in _SCALARS:
+            value, code = line[:1], line[1:-1]
+        elif kind == _STEP:
             step += 1
             rises.append(False)
             continue
-        elif kind in b"xXzZ":
-            value, code = line[:1], line[1:-1]
         else:  # an empty line or a keyword
             continue
-        found = changes.get(code)
-        if found is not None:
-            found.append(step)
-            found.append(value)
+        if step < 0:
+            raise BadInput(f"{path}: a recording that begins at a time step is wanted: record it anew")
+        if code == clock and value != level:
+            level = value
+            rises[step] |= value == b"1"
+        if (found := changes.get(code)) is not None:
+            found.steps.append(step)
+            found.values.append(value)
     return np.array(rises, dtype=np.int64)
 
 
 def _values(changes: _Changes, width: int, row_of_step: np.ndarray, what: str) -> np.ndarray:
     """Bits [rows, width], lowest first, of one signal."""
-    steps = np.array(changes[0::2], dtype=np.int64)
-    values = changes[1::2]
-    if not len(steps) or steps[0] != 0:
+    if not changes.steps or changes.steps[0] != 0:
         raise BadInput(f"{what} wants a value at the first edge, it has none: record it anew")
-    text = b"".join(value.rjust(width, b"0") for value in values if isinstance(value, bytes))
-    digits = np.frombuffer(text, dtype=np.uint8).reshape(len(values), width)[:, ::-1] - ord("0")
+    if wide := next((value for value in changes.values if len(value) > width), None):
+        raise BadInput(f"{what} wants values of {width} bits, not {wide.decode()}: record it anew")
+    text = b"".join(value.rjust(width, b"0") for value in changes.values)
+    digits = np.frombuffer(text, dtype=np.uint8).reshape(-1, width)[:, ::-1] - ord("0")
     if digits.max() > 1:
         raise BadInput(f"{what} wants values of 0 and 1 alone: record it with a two-state simulator")
-    rows = row_of_step[steps]
+    rows = row_of_step[changes.steps]
     last = np.searchsorted(rows, np.arange(row_of_step[-1] + 1), side="right") - 1
     return digits[last]
 

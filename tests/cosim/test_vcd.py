@@ -87,8 +87,8 @@ def test_products_follow_operands_and_weights(recording: Recording) -> None:
             active = lanes[:-1, lane] == 1
             assert np.array_equal(product[1:][active], wanted[:-1][active])
             assert np.array_equal(product[1:][~active], product[:-1][~active])
-            made += np.count_nonzero(wanted[:-1][active])
-            kept += np.count_nonzero(~active)
+            made += int(np.count_nonzero(wanted[:-1][active]))
+            kept += int(np.count_nonzero(~active))
     assert made > 500
     assert kept > 500
 

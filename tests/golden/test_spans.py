@@ -1,6 +1,7 @@
 """Which layer is computed when: every layer's computes do its multiplications, fused layers take turns."""
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -36,9 +37,7 @@ def check(mapped: Mapped, increment: int) -> bool:
     assert macs_by_layer(mapped, increment) == wanted
     spans, cycles = layer_spans(mapped, increment, MEMORY), predict(mapped, increment, MEMORY).cycles
     assert {span.layer for span in spans} == set(range(len(wanted)))
-    assert all(
-        one.end == other.first and one.layer != other.layer for one, other in zip(spans, spans[1:], strict=False)
-    )
+    assert all(one.end == other.first and one.layer != other.layer for one, other in pairwise(spans))
     assert 1 < spans[0].first < spans[-1].end == cycles + 1
     assert all(span.first < span.end for span in spans)
     return len(spans) > len(wanted)
