@@ -20,14 +20,20 @@ from synth.gate.liberty import read_library
 from synth.gate.library import Cell, Library
 from synth.gate.yosys import find_yosys, run_yosys
 
+VERILOG = "design.v"
 FORMAT = 1  # of what a folder of a synthesis holds
+# Equal nodes are merged and the structure is kept otherwise: what reduces nodes (dc2, dch) makes ripple-carry adders of
+# parallel-prefix ones, which costs a neuron half of its clock rate and saves no area.
+ABC = "strash; &get -n; &fraig -x; &nf -p; &put; buffer -c; topo; upsize {D}; dnsize {D}"
+LEGAL = " ".join(f"-cell $_{kind}_ 01" for kind in ("DFF_?", "DFFE_?P", "DFF_???", "DFFE_???P", "DLATCH_?"))
+SYNCHRONOUS = "-cell $_SDFF_??0_ 01 -cell $_SDFF_??1_ 01 -cell $_SDFFCE_??0P_ 01 -cell $_SDFFCE_??1P_ 01"
 
 
 @dataclass(frozen=True)
 class Options:
     """booth: Booth multipliers. clock_gate_bits: fewest flip-flops behind a common enable that get a clock gate, 0 for
     no clock gates. flat: map the top as one block, which loses the blocks' names. delay_ps: ABC's target.
-    macros: memories that are SRAMs, as Yosys patterns "module/memory". boundary: modules that stay instances.
+    macros: memories that are SRAMs, patterns of "block.memory". boundary: modules that stay instances.
     load_ff: load that ABC assumes at the outputs of a block.
     """
 
@@ -35,7 +41,7 @@ class Options:
     clock_gate_bits: int = 8
     flat: bool = False
     delay_ps: int = 4000
-    macros: tuple[str, ...] = ("*.bank/lane_*", "*.nbin/bank_*", "*.nbout/bank_*")
+    macros: tuple[str, ...] = ("bank.lane_*", "nbin.bank_*", "nbout.bank_*")
     boundary: tuple[str, ...] = ()
     load_ff: float = 10.0
 
@@ -60,34 +66,40 @@ def synthesise(
         if not path.is_file():
             raise BadInput(f"synthesis wants a file, there is none at {path}")
     library = read_library(liberty)
-    text = _script(library, top, options, [str(path.resolve()) for path in liberty], str(verilog.resolve()))
-    plain = _script(library, top, options, [digest for _, digest in library.files], "")  # without where the files lie
-    parts = [str(FORMAT), find_yosys().version, plain, hashlib.sha256(verilog.read_bytes()).hexdigest()]
+    given = {f"cells_{number}.lib": path for number, path in enumerate(liberty)}
+    script = _script(library, top, options, tuple(given))
+    sources = [hashlib.sha256(verilog.read_bytes()).hexdigest(), *(digest for _, digest in library.files)]
+    constraint = f"set_driving_cell {_driver(library).name}\nset_load {options.load_ff}\n"
+    parts = [str(FORMAT), find_yosys().version, script, constraint, *sources]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     folder = build / f"{top}-{key}"
     if not (folder / "netlist.json").exists():
         build.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=build, prefix=f".{top}."))
-        (scratch / "abc.constr").write_text(
-            f"set_driving_cell {_driver(library).name}\nset_load {options.load_ff}\n", encoding="utf-8"
-        )
+        given[VERILOG] = verilog
+        for name, path in given.items():  # copies: the WebAssembly Yosys has a /tmp of its own
+            shutil.copyfile(path, scratch / name)
+        (scratch / "abc.constr").write_text(constraint, encoding="utf-8")
         start = time.monotonic()
-        run_yosys(text, scratch)
+        run_yosys(script, scratch)
         _check(scratch / "netlist.json", top, library, options)
         _statistics(scratch, top, library, options, time.monotonic() - start)
+        for name in given:
+            (scratch / name).unlink()
         if folder.exists():
             shutil.rmtree(folder)
         scratch.replace(folder)
     return folder / "netlist.json"
 
 
-def _script(library: Library, top: str, options: Options, liberty: Sequence[str], verilog: str) -> str:
+def _script(library: Library, top: str, options: Options, liberty: Sequence[str]) -> str:
     given = " ".join(f"-liberty {path}" for path in liberty)
-    small = " ".join(["t:$mem_v2", *(f"{pattern} %d" for pattern in options.macros)])
+    srams = [pattern for macro in options.macros for pattern in _patterns(*macro.rsplit(".", 1))]
+    small = " ".join(["t:$mem_v2", *(f"{pattern} %d" for pattern in srams)])
     gate = _clock_gate(library) if options.clock_gate_bits else None
     lines = [
         *(f"read_liberty -lib -ignore_miss_func {path}" for path in liberty),
-        f"read_verilog -sv {verilog}",
+        f"read_verilog -sv {VERILOG}",
         *(f"setattr -mod -set boundary 1 {module}" for module in options.boundary),
         *(f"blackbox {module}" for module in options.boundary),
         f"hierarchy -check -top {top}",
@@ -112,10 +124,13 @@ def _script(library: Library, top: str, options: Options, liberty: Sequence[str]
         "opt -undriven -fine",
         "techmap",
         "opt -fast",
+        # a synchronous reset goes into the enable and the data: clockgate would gate it away
+        *(f"dfflegalize {LEGAL} {kinds}" for kinds in (SYNCHRONOUS, "") if gate),
+        *(("opt_merge", "opt_clean") if gate else ()),  # each bit got an enable of its own
         f"clockgate {gate} -min_net_size {options.clock_gate_bits}" if gate else "",
         f"dfflibmap {given}",
         "opt",
-        f"abc {given} -D {options.delay_ps} -constr abc.constr",
+        f"abc {given} -D {options.delay_ps} -constr abc.constr -script +{ABC.replace(' ', ',')}",
         "setattr -mod -unset keep_hierarchy *",
         "flatten",
         "opt_clean",
@@ -125,6 +140,12 @@ def _script(library: Library, top: str, options: Options, liberty: Sequence[str]
         "write_json netlist.json",
     ]
     return "\n".join(line for line in lines if line) + "\n"
+
+
+def _patterns(block: str, memory: str) -> tuple[str, ...]:
+    """Yosys's for a memory of a block: in a module of its own (whose name may have got a number), or flattened."""
+    own = [f"{module}{end}/{memory}" for module in (block, f"*.{block}") for end in ("", "$*")]
+    return (*own, f"*/{block}.{memory}", f"*/*.{block}.{memory}")
 
 
 def _clock_gate(library: Library) -> str | None:

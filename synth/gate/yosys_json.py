@@ -1,6 +1,7 @@
 """Yosys's JSON to a `Netlist`: numbered nets, blocks of cells, RTL names, and the signals at the boundary."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ import numpy as np
 from hw.errors import BadInput
 from synth.gate.netlist import GONE, ONE, ZERO, Netlist
 
+MADE = re.compile(r"\$(?=[a-z_]+\$)")
+NUMBER = re.compile(r"\$\d+(?=\.|$)")
+
 Bit = int | str
+Signals = dict[str, tuple[int, ...]]
 Names = dict[int, list[str]]  # of each net: the signals that have it
 
 
@@ -51,38 +56,38 @@ class _Reader:
         return self.numbers.setdefault(bit, len(self.numbers) - 2)
 
     def netlist(self) -> Netlist:
-        pins, by_cell, by_input = [], set(), set()
+        pins: list[dict[str, int]] = []
+        by_cell: set[int] = set()
         for cell in self.cells.values():
             pins.append({pin: self.net(bits[0]) for pin, bits in cell["connections"].items() if bits})
-            by_cell |= {self.net(bits[0]) for pin, bits in _pins(cell, "output")}
+            by_cell |= {self.net(bits[0]) for _, bits in _pins(cell, "output")}
         ports = self.module["ports"]
-        signals = {name: tuple(map(self.net, port["bits"])) for name, port in ports.items()}
+        signals: Signals = {name: tuple(map(self.net, port["bits"])) for name, port in ports.items()}
         inputs = [name for name, port in ports.items() if port["direction"] == "input"]
         outputs = [name for name, port in ports.items() if port["direction"] == "output"]
         for instance, cell in self.instances.items():
-            for direction, names in (("output", inputs), ("input", outputs)):
+            for direction, boundary in (("output", inputs), ("input", outputs)):
                 for pin, bits in _pins(cell, direction):
                     signals[f"{instance}.{pin}"] = tuple(map(self.net, bits))
-                    names.append(f"{instance}.{pin}")
+                    boundary.append(f"{instance}.{pin}")
         read = {sram: [self.net(bit) for bit in cell["connections"]["RD_DATA"]] for sram, cell in self.srams.items()}
         by_input = {net for name in inputs for net in signals[name]} | {net for nets in read.values() for net in nets}
         driven = by_cell | by_input | {ZERO, ONE}
 
-        names: Names = {}
         for name, entry in self.module["netnames"].items():
-            if entry.get("hide_name"):
-                continue
-            nets = tuple(net if (net := self.net(bit)) in driven else GONE for bit in entry["bits"])
-            if any(net != GONE for net in nets):
-                signals.setdefault(name, nets)
+            if not entry.get("hide_name"):
+                nets = tuple(net if (net := self.net(bit)) in driven else GONE for bit in entry["bits"])
+                if any(net != GONE for net in nets):
+                    signals.setdefault(name, nets)
+        names: Names = {}
         for name, nets in signals.items():
             for net in set(nets) - {GONE, ZERO, ONE}:
                 names.setdefault(net, []).append(name)
         for sram, cell in self.srams.items():
             inputs += self._named(sram, "RD_DATA", read[sram], signals, names, inputs)
             for pin, bits in _pins(cell, "input"):
-                nets = [net for bit in bits if (net := self.net(bit)) in by_cell]
-                outputs += self._named(sram, pin, nets, signals, names, outputs)
+                told = [net for bit in bits if (net := self.net(bit)) in by_cell]
+                outputs += self._named(sram, pin, told, signals, names, outputs)
         outputs = [name for name in outputs if signals[name] != signals[self.clock]]
         self._check_driven(driven)
         components = sorted(set(self.blocks.values()))
@@ -102,7 +107,7 @@ class _Reader:
         )
 
     def _named(
-        self, sram: str, pin: str, nets: list[int], signals: dict[str, tuple[int, ...]], names: Names, known: list[str]
+        self, sram: str, pin: str, nets: list[int], signals: Signals, names: Names, known: list[str]
     ) -> list[str]:
         """Signals not yet in ``known`` that together hold ``nets``: as few as serve, without other nets if possible."""
         chosen: list[str] = []
@@ -111,7 +116,9 @@ class _Reader:
         while left:
             found = names.get(min(left))
             if not found:
-                raise BadInput(f"{self.path}: pin {pin} of SRAM {sram} has no name in the RTL, a trace cannot hold it")
+                raise BadInput(
+                    f"{self.path}: pin {pin} of SRAM {sram} has no name for a trace to hold: name its net in the RTL"
+                )
             # a name that Verilator traces without an option, few strangers, many of the wanted, the same every time
             best = min(
                 found,
@@ -133,9 +140,9 @@ class _Reader:
                     raise BadInput(f"{self.path}: nothing drives pin {pin} of {name}")
 
     def _component(self, cell: str) -> str:
-        """Cells made in a block are called $flatten\\block.$abc$..., named ones block.name."""
-        instance = cell.removeprefix("$flatten\\")
-        instance = instance.split("$abc$")[0].split("$auto$")[0].rstrip(".\\") if "$" in instance else instance
+        """Cells made in a block are called $flatten\\block.$abc$..., those of the top $abc$... or $auto$...."""
+        instance = MADE.split(cell.removeprefix("$flatten\\"))[0].rstrip(".\\")
+        instance = NUMBER.sub("", instance)  # a generator's, behind a name that was taken
         fits = [prefix for prefix in self.blocks if not prefix or f"{instance}.".startswith(f"{prefix}.")]
         if not fits:
             raise BadInput(f"{self.path}: cell {cell} lies in no block of {', '.join(self.blocks)}")
