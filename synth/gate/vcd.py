@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -63,9 +64,7 @@ def read_trace(
         if (found := changes.pop(signal.code, None)) is not None:
             at, width = places[name]
             if signal.code == clock_code:
-                found = _Changes(
-                    [0], [b"0"]
-                )  # low at the end of every cycle, though the file ends before the last one's does
+                found = _Changes([0], [b"0"])  # low at every cycle's end, which the file has not of the last one
             bits[:, at : at + width] = _values(found, width, rows, f"{path}: {scope}.{name}")
     return Trace(places, bits)
 
@@ -188,9 +187,9 @@ def save_trace(path: Path, trace: Trace) -> None:
 def load_trace(path: Path) -> Trace:
     """Read a trace that `save_trace` wrote."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as archive:
             names, packed, width = str(archive["names"]), archive["packed"], int(archive["width"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise BadInput(f"{path}: a trace is wanted ({error}): record it anew") from None
     places = {name: (first, width_of) for name, (first, width_of) in json.loads(names).items()}
     return Trace(places, np.unpackbits(packed, axis=1, count=width))

@@ -91,7 +91,7 @@ def values(trace: Trace) -> dict[str, list[int]]:
 
 
 def test_rows_hold_the_settled_values_of_each_cycle(path: Path) -> None:
-    """Whatever the order of changes in a time step, and with changes between edges: the last one before the next edge."""
+    """Whatever the order of changes in a time step, also with changes between edges: the last one before an edge."""
     trace = read_trace(path, "bench.tile", clock=CLOCK)
     assert trace.cycles == 2
     assert values(trace) == ROWS
