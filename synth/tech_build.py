@@ -7,6 +7,8 @@ choice of rows. docs/energy.md explains the choices.
 from collections.abc import Iterator
 
 from hw.errors import write_atomic
+from hw.events import MONITORED
+from synth import tech_ihp
 from synth.tech_logic import logic
 from synth.tech_tables import Entry, number, other, row
 from synth.tech_text import Format, Profile, document
@@ -18,6 +20,9 @@ LANES = 16
 FLAVOURS = {"hp": "hp350", "lstp": "lstp350", "lop": "lop350"}
 BUFFERS = ("sb", "nbin", "nbout")
 PER_ACCESS = "this profile charges the buffer per access, not per cycle"
+MONITORED_ELSEWHERE = (
+    "nothing here is fitted to it: toggle_weight, toggle_product and control_pj_per_cycle hold its energy"
+)
 T16_POWER = "T16 Table 2 states power: this profile charges it per cycle, whatever the tile does"
 
 
@@ -138,6 +143,7 @@ def _free(profile: str) -> dict[str, tuple[str, str]]:
         "multiply": (toggled, "rtl_activity"),
         "accumulate": (toggled, "rtl_activity"),
         "output": (toggled, "rtl_activity"),
+        **dict.fromkeys(MONITORED, (MONITORED_ELSEWHERE, "rtl_activity")),
         "nfu_pj_per_lane_cycle": ("the NFU is charged per event or toggle, not per cycle", "both"),
         **{f"{name}_pj_per_kib_cycle": (PER_ACCESS, "both") for name in BUFFERS},
     }
@@ -169,6 +175,8 @@ NOT_COVERED = (
 
 def profile_text(name: str) -> str:
     """The TOML text of one profile."""
+    if name == tech_ihp.NAME:
+        return tech_ihp.profile_text()
     node = int(name[-2:])
     levels = ("table",) if name == "tann65" else ("table", "rtl_activity")
     profile = Profile(name, name[:-2], TITLES[name], node, _volts(name), levels, NOT_COVERED)

@@ -88,7 +88,7 @@ def memory_prices(params: TileParams, macros: dict[str, Macro]) -> Iterator[tupl
         yield f"{name}_leakage_mw_per_kib", Entry(leak, leak, leak / COOL, VOLTS, text, "leakage")
 
 
-def logic_rows(path: Path = LOGIC) -> dict[str, Format]:
+def logic_rows(path: Path) -> dict[str, Format]:
     """Prices and free entries of logic by format. Refuses a table that is not there or has other columns."""
     if not path.is_file():
         raise BadInput(
@@ -119,9 +119,9 @@ def logic_rows(path: Path = LOGIC) -> dict[str, Format]:
     return formats
 
 
-def profile_text(logic_table: Path = LOGIC) -> str:
-    """The TOML text of the profile, from the two tables."""
-    logic, macros = logic_rows(logic_table), macro_table()
+def profile_text(logic_table: Path | None = None) -> str:
+    """The TOML text of the profile, from the two tables; logic_table: None for the one that ships."""
+    logic, macros = logic_rows(logic_table or LOGIC), macro_table()
     profile = Profile(NAME, NAME[:-3], TITLE, 130, VOLTS, ("table", "rtl_activity"), NOT_COVERED)
     formats = {}
     for fmt, machine in MACHINES.items():

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from hw.errors import BadInput
+from hw.events import MONITORED
 from hw.params import PRESETS
+from synth import tech_build, tech_ihp
 from synth.gate.macros import TABLE, macro_table
 from synth.tech_build import FORMATS
 from synth.tech_ihp import LOGIC, MACHINES, logic_rows, memory_prices, profile_text, table_text
@@ -21,6 +23,7 @@ FREE = {
     "accumulate": "rtl_activity",
     "output": "rtl_activity",
     "nfu_pj_per_lane_cycle": "both",
+    **dict.fromkeys(MONITORED, "rtl_activity"),
 }
 
 
@@ -60,9 +63,10 @@ def test_the_table_of_macros_is_written_as_it_is_read() -> None:
     assert table_text(tuple(macro_table().values())) == TABLE.read_text(encoding="utf-8")
 
 
-def test_a_whole_profile_loads(tmp_path: Path) -> None:
+def test_a_whole_profile_is_built_and_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "ihp130.toml"
-    path.write_text(profile_text(written(tmp_path / "logic.csv")))
+    monkeypatch.setattr(tech_ihp, "LOGIC", written(tmp_path / "logic.csv"))
+    path.write_text(tech_build.profile_text("ihp130"))
     technology = load_technology(path)
     assert (technology.name, technology.profile, technology.node_nm, technology.voltage_v) == (
         "ihp130",
