@@ -7,6 +7,7 @@ value, low, high (empty for a free one), component, level and source (the reason
 
 import csv
 import io
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
@@ -140,6 +141,16 @@ def table_text(macros: Sequence[Macro]) -> str:
     return text.getvalue()
 
 
-if __name__ == "__main__":
-    write_atomic(TABLE, table_text(read_macros(find_macros())))
+def main() -> int:
+    """Reads the macros of $PDK_ROOT into the table; 2 and one line where there are none."""
+    try:
+        write_atomic(TABLE, table_text(read_macros(find_macros())))
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     print(f"wrote {TABLE.name}: access and setup at {SLEW_NS:g} ns slews and {1e3 * LOAD_PF:g} fF")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -113,3 +113,11 @@ def test_a_wrong_table_of_logic_is_refused(tmp_path: Path, text: str, message: s
     path.write_text(text)
     with pytest.raises(BadInput, match=message):
         logic_rows(path)
+
+
+def test_the_command_refuses_a_missing_pdk_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PDK_ROOT", raising=False)
+    assert tech_ihp.main() == 2
+    assert capsys.readouterr().err.startswith("error: PDK_ROOT is not set; install IHP-Open-PDK")
