@@ -48,8 +48,7 @@ class Simulation {
   }
 
   void run() {
-    settle_first();
-    if (!check(0)) return;
+    if (!settle_first() || !check(0)) return;
     int64_t window = 0;
     for (int64_t cycle = 1; cycle <= p.cycles; ++cycle) {
       start = (cycle - 1) * p.period_ps;
@@ -250,7 +249,7 @@ class Simulation {
     const bool before = leveled;
     leveled = false;
     for (int64_t rounds = 0; !instant.empty(); ++rounds) {
-      if (rounds > p.cells) return fail(CLOCK_UNSETTLED, instant.front());
+      if (rounds > p.cells) return fail(RESTLESS, instant.front());
       apply(instant);
       evaluate_all(touched);
     }
@@ -266,14 +265,17 @@ class Simulation {
   // Without delays: in the order of the netlist, so that each cell is evaluated once.
   bool settle_levels() {
     leveled = true;
+    int32_t moved = ready.empty() ? 0 : ready.front();
     apply(ready);
-    while (lowest < p.levels) {
+    for (int64_t rounds = 0; lowest < p.levels;) {
       if (by_level[lowest].empty()) {
         ++lowest;
         continue;
       }
+      if (++rounds > p.levels * (p.cells + 1)) return fail(RESTLESS, moved);
       evaluate_all(by_level[lowest]);
       if (!settle_clock()) return false;
+      if (!ready.empty()) moved = ready.front();
       apply(ready);
     }
     leveled = false;
@@ -317,7 +319,7 @@ class Simulation {
   }
 
   // The state of row 0: stored bits and inputs are given, everything else follows, the clock is low.
-  void settle_first() {
+  bool settle_first() {
     first = true;
     leveled = true;
     for (int64_t i = 0; i < p.nets; ++i)
@@ -325,12 +327,13 @@ class Simulation {
     for (int64_t i = 0; i < p.inputs; ++i)
       if (p.bits[p.input_column[i]]) hold(ready, p.input_net[i], 0);
     for (int64_t i = 0; i < p.cells; ++i) touch(static_cast<int32_t>(i));
-    settle_levels();
+    const bool rests = settle_levels();
     first = false;
     for (Net& net : nets) net.toggles = net.high_ps = 0;
     energy.assign(energy.size(), 0.0);
     flips.assign(flips.size(), 0);
     out.events = out.evaluations = 0;
+    return rests;
   }
 
   bool check(int64_t cycle) {

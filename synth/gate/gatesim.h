@@ -52,7 +52,7 @@ struct Problem {
 
 enum Energy { INTERNAL, SWITCHING, CLOCK, ENERGIES };
 
-enum Failure { FINE, DIFFERS, UNSETTLED, CLOCK_UNSETTLED, NO_ARC };
+enum Failure { FINE, DIFFERS, UNSETTLED, RESTLESS, NO_ARC };
 
 struct Outcome {
   double* energy_fj;     // [windows, blocks, ENERGIES]

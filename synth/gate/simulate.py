@@ -17,7 +17,7 @@ from synth.gate.trace import Trace
 
 ENERGIES = ("internal", "switching", "clock_pin", "leakage")
 LONGEST_PERIOD_PS = 10_000_000
-FINE, DIFFERS, UNSETTLED, CLOCK_UNSETTLED, NO_ARC = range(5)
+FINE, DIFFERS, UNSETTLED, RESTLESS, NO_ARC = range(5)
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,10 @@ def _refuse(
             f"{_name(netlist, circuit, number)} of {netlist.top} does not settle in {period} ps (cycle {cycle}): "
             f"a longer period is wanted"
         )
-    if failure == CLOCK_UNSETTLED:
-        raise CheckFailed(f"{_name(netlist, circuit, number)}, of the clock's network, never settles (cycle {cycle})")
+    if failure == RESTLESS:
+        raise CheckFailed(
+            f"{_name(netlist, circuit, number)} of {netlist.top} feeds itself and never rests (cycle {cycle})"
+        )
     if failure == NO_ARC:
         raise CheckFailed(
             f"the library has no delay for the change of {_name(netlist, circuit, number)} in cycle {cycle}"

@@ -6,6 +6,7 @@ import pytest
 
 from hw.errors import BadInput, CheckFailed
 from synth.gate import native
+from synth.gate.delays import NONE, Delays
 from synth.gate.netlist import Netlist
 from synth.gate.simulate import ENERGIES, Result, run
 from synth.gate.timing import annotate
@@ -285,6 +286,33 @@ def test_netlists_that_cannot_be_run():
     )
     with pytest.raises(BadInput, match="output Y of v drives net 3, which is the output of another cell too"):
         run(replace(two, pins=(two.pins[0], two.pins[0])), LIBRARY, twice, trace, period_ps=PERIOD_PS)
+
+
+def test_a_library_without_the_delay():
+    delays = annotate(INVERTER, LIBRARY, WIRES)
+    bare = replace(delays, delay_choice=np.full_like(delays.delay_choice, NONE))
+    with pytest.raises(CheckFailed, match="the library has no delay for the change of y in cycle 1"):
+        run(INVERTER, LIBRARY, bare, trace_of(a="01", y="10"), period_ps=PERIOD_PS)
+
+
+def test_a_clock_that_feeds_itself_is_found():
+    def looped(gate: str) -> tuple[Netlist, Delays]:
+        cells = [("g", "CKGATE", "CLK=clk EN=1 GCLK=g"), ("n", gate, "A=clk B=g Y=x")]
+        netlist = circuit(cells, inputs=["clk"], clock="clk")
+        delays = replace(annotate(netlist, LIBRARY, WIRES), is_clock=np.zeros(netlist.nets, bool))
+        netlist.pins[0]["CLK"] = net(netlist, "x")
+        return netlist, delays
+
+    trace = Trace({"q": (0, 1)}, np.zeros((2, 1), np.uint8))
+    netlist, delays = looped("NOR2")  # swings while the clock is low
+    with pytest.raises(CheckFailed, match=r"(x|g) of circuit feeds itself and never rests \(cycle 0\)"):
+        run(netlist, LIBRARY, delays, trace, period_ps=PERIOD_PS)
+    netlist, delays = looped("XOR2")  # while it is high
+    with pytest.raises(CheckFailed, match=r"(x|g) of circuit feeds itself and never rests \(cycle 1\)"):
+        run(netlist, LIBRARY, delays, trace, period_ps=PERIOD_PS, zero_delay=True)
+    ideal = replace(delays, is_clock=np.ones(netlist.nets, bool))
+    with pytest.raises(CheckFailed, match=r"(x|g) of circuit feeds itself and never rests \(cycle 1\)"):
+        run(netlist, LIBRARY, ideal, trace, period_ps=PERIOD_PS)
 
 
 def test_no_compiler_and_one_that_fails(monkeypatch, tmp_path):
