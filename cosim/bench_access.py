@@ -5,10 +5,10 @@ from typing import Any
 import cocotb
 
 from cosim.port import BlockPort, join, pack, split
-from hw.signatures import LOADED, pair_layout
+from hw.signatures import LOADED, RESULTS, pair_layout
 
 CYCLES = 2500
-ORDER = ("gather", "output", "store")
+ORDER = ("gather", *RESULTS, "store")
 
 
 class Request:
@@ -26,7 +26,7 @@ class Request:
             self.cells = [rows[b] * p.banks + b for b in range(p.banks) if banks >> b & 1]
             self.ports = {"gather_banks": banks} | {f"gather_row_{b}": row for b, row in enumerate(rows)}
             return
-        count = size if name == "output" else p.beat_words
+        count = size if name in RESULTS else p.beat_words
         at = rng.randrange(p.nbin_rows * p.banks - count // size + 1)
         mask = rng.choice(((1 << count) - 1, rng.getrandbits(count), rng.getrandbits(count) >> rng.randrange(count)))
         words = port.words(width, count)
@@ -39,7 +39,7 @@ class Request:
         self.ports = {f"{name}_at": where, f"{name}_mask": mask}
         self.first = at * size
         if name != "store":
-            self.ports["output_cell" if name == "output" else f"{name}_words"] = join(words, width)
+            self.ports[f"{name}_cell" if name in RESULTS else f"{name}_words"] = join(words, width)
 
 
 @cocotb.test()
@@ -68,12 +68,13 @@ async def access(dut: Any) -> None:
             for cell in cells if load else ():
                 wants.setdefault(cell % p.banks, (beat, cell))
         taken = set(wants) if urgent else set[int]()
-        served, loads = [], dict[int, tuple[str, int]]()
+        served, loads = list[str](), dict[int, tuple[str, int]]()
         for name in ORDER:
             if name == "store":
                 loads = {bank: cell for bank, cell in wants.items() if urgent or bank not in taken}
                 taken |= set(loads)
-            if name in asking and not (name == "store" and hold):
+            after = name == "second" and served[-1:] != ["output"]  # it goes with the first one only
+            if name in asking and not (name == "store" and hold) and not after:
                 banks = {cell % p.banks for cell in asking[name].cells}
                 if not banks & taken:
                     taken |= banks
@@ -110,7 +111,7 @@ async def access(dut: Any) -> None:
                     outputs[b * size : (b + 1) * size] = held[cell * size : (cell + 1) * size]
             if name == "store":
                 stored = {place - request.first: held[place] for place in request.words}
-            elif name == "output":
+            elif name in RESULTS:
                 for place, word in request.words.items():
                     held[place] = word
     assert min(seen.values()) > CYCLES // 50, seen

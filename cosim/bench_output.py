@@ -6,6 +6,7 @@ import cocotb
 
 from cosim.port import BlockPort, encode, join, signed
 from hw.isa import Compute
+from hw.params import RESULT_CELLS
 
 COMPUTES = 16
 
@@ -53,25 +54,47 @@ def cells_of(port: BlockPort, c: Compute, rows: list[list[list[int]]]) -> list[d
     return found
 
 
+def taken(port: BlockPort, granted: int) -> list[tuple[int, int, int]]:
+    """The cells on offer that are granted, in order: where, which words, the words."""
+    p, found = port.params, []
+    sizes = (port.isa.row_bits + port.isa.bank_bits, p.cell_words, p.cell_words * p.fmt.width)
+    for k in range(RESULT_CELLS):
+        if port.get("write") & granted & 1 << k:
+            at, mask, cell = (
+                port.get(name) >> k * size & (1 << size) - 1
+                for name, size in zip(("at", "mask", "cell"), sizes, strict=True)
+            )
+            found.append((at, mask, cell))
+    return found
+
+
+def grant(port: BlockPort, stalls: float) -> int:
+    """Which of the cells a buffer would take in this cycle, by chance: none, the first, both."""
+    return 0 if port.chance(stalls) else 1 if port.chance(stalls) else 3
+
+
 @cocotb.test()
 async def output(dut: Any) -> None:
-    """Cells, places and their order; a cell that is not granted stays; computes follow while cells are written."""
+    """Cells, places and their order; cells that are not granted stay; computes follow while cells are written."""
     port = BlockPort(dut, "output")
     p, rng, width = port.params, port.rng, port.params.fmt.width
     await port.reset()
     got: list[dict[int, int]] = []
     wanted: list[dict[int, int]] = []
     targets: list[int] = []
+    pairs: list[bool] = []
 
     async def cycle(stalls: float, **values: int) -> tuple[int, int]:
-        granted = not port.chance(stalls)
+        granted = grant(port, stalls)
         port.set(granted=granted, **values)
         await port.settle()
         ready, halves = port.get("ready"), port.get("halves")
-        if granted and port.get("write"):
+        cells = taken(port, granted)
+        for cell in cells:
             got.append({})
-            put(port, got[-1], port.get("at"), port.get("mask"), port.get("cell"))
+            put(port, got[-1], *cell)
             assert port.get("target") == targets[len(got) - 1]
+        pairs.append(len(cells) == RESULT_CELLS)
         await port.step()
         return ready, halves
 
@@ -98,4 +121,5 @@ async def output(dut: Any) -> None:
         _, halves = await cycle(0.3, valid=0)
     assert got == wanted
     assert len(got) > 2 * COMPUTES
+    assert sum(pairs) > COMPUTES
     cocotb.log.info("output: %d cells compared", len(got))

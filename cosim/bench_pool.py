@@ -6,7 +6,7 @@ from typing import Any
 import cocotb
 import torch
 
-from cosim.bench_output import put, random_layout
+from cosim.bench_output import grant, put, random_layout, taken
 from cosim.port import BlockPort, encode, join
 from golden.integer import pool_map, reciprocal
 from golden.mapping.slabs import open_rows, pool_fields
@@ -86,7 +86,7 @@ async def run(port: BlockPort, computes: list[Compute], maps: Maps, stalls: floa
     while (port.get("written") - start) % (1 << 16) < len(computes):
         push = pushed < len(computes) and bool(port.get("ready")) and not port.chance(stalls)
         complete = completed < min(open_steps, drained + p.accumulators) and not port.chance(stalls)
-        granted = not port.chance(stalls)
+        granted = grant(port, stalls)
         port.set(
             push=push, config=encode(port.isa, computes[pushed]) if push else 0, complete=complete, granted=granted,
             words=join(steps[drained], p.fmt.width) if drained < completed else 0,
@@ -96,8 +96,8 @@ async def run(port: BlockPort, computes: list[Compute], maps: Maps, stalls: floa
         if port.get("drained"):
             assert drained < completed
             drained += 1
-        if granted and port.get("write"):
-            put(port, found, port.get("at"), port.get("mask"), port.get("cell"))
+        for cell in taken(port, granted):
+            put(port, found, *cell)
         if push:
             c = computes[pushed]
             open_steps += -(-c.cols // c.groups) * c.rows

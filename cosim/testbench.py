@@ -11,7 +11,7 @@ from cosim import dram
 from cosim.dram import DramConfig, Ideal, dram_config
 from cosim.runner import BUILD_ROOT, Build, build
 from hw.errors import BadInput, write_atomic
-from hw.params import NumberFormat, TileParams
+from hw.params import RESULT_CELLS, NumberFormat, TileParams
 
 _VERILOG = Path(__file__).resolve().parent / "verilog"
 CAPTURE_WORDS = 1 << 20
@@ -28,10 +28,10 @@ def render(sidecar: dict[str, Any], config: DramConfig, capture_words: int) -> s
     """Verilog of the testbench: every port of the tile but DRAM and output log is a port of its own."""
     ports = sidecar["ports"]
     wanted = {"dram__req_address": config.address_bits, "dram__req_data": 8 * config.beat_bytes}
-    cells = sidecar["parameters"]["cell_words"]
+    words = RESULT_CELLS * sidecar["parameters"]["cell_words"]  # of results, at most, in a cycle
     width = NumberFormat.parse(sidecar["parameters"]["fmt"]).width
     wanted |= {"dram__rsp_data": 8 * config.beat_bytes, "dram__req_mask": config.lines, "out__valid": 1}
-    wanted |= {"out__mask": cells, "out__data": cells * width}
+    wanted |= {"out__mask": words, "out__data": words * width}
     for name, bits in wanted.items():
         if name not in ports or ports[name]["width"] != bits:
             came = ports[name]["width"] if name in ports else "no such port"
@@ -43,7 +43,7 @@ def render(sidecar: dict[str, Any], config: DramConfig, capture_words: int) -> s
     return environment.from_string((_VERILOG / "testbench.sv.j2").read_text()).render(
         ports=passed,
         dram=config.parameters(),
-        cell_words=cells,
+        out_words=words,
         word_bits=width,
         capture_words=capture_words,
         capture_bits=(capture_words - 1).bit_length(),

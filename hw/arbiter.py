@@ -6,18 +6,20 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.buffers import NeuronBuffer
 from hw.isa import Isa
-from hw.signatures import LOADED, beat_layout, cell_layout, dram_port, pair_layout, rotate, used_cells
+from hw.signatures import LOADED, RESULTS, beat_layout, cell_layout, dram_port, pair_layout, rotate, used_cells
 
 
 class BufferPort(Component):
     """In front of one neuron buffer: requests that touch no bank in common are served in the same cycle.
 
-    ``gather``, ``output`` and ``store`` have ``<name>`` : In(1) and ``<name>_granted`` : Out(1). Each touches the banks
-    of the cells in which its mask has a bit, and is granted when nothing before it in this order takes one of them: an
-    urgent load, gather, output, load, store. A load takes each cell's bank for itself.
+    ``gather``, ``output``, ``second`` and ``store`` have ``<name>`` : In(1) and ``<name>_granted`` : Out(1). Each
+    touches the banks of the cells in which its mask has a bit, and is granted when nothing before it in this order
+    takes one of them: an urgent load, gather, output, second (only with output), load, store. A load takes each cell's
+    bank for itself.
     Members besides:
     gather_banks : In(banks), gather_row_<b> : In, a row for each bank: the compute engine's read.
-    output_at : In(pair), output_mask : In(cell_words), output_cell : In(cell): a result cell.
+    <result>_at : In(pair), <result>_mask : In(cell_words), <result>_cell : In(cell): two cells of results, ``output``
+    and ``second``.
     load : In(1), loads are for this buffer; urgent : In(1), before all others. Of two beats, ``late`` before ``load``:
     <beat>_at, <beat>_mask, <beat>_words : In, words to cells <beat>_at and on; <beat>_cells : In(beat_cells), cells
     that are to be written; <beat>_written : Out(beat_cells), those of them that are written in this cycle.
@@ -31,7 +33,7 @@ class BufferPort(Component):
         self._buffer = buffer
         p = isa.params
         pair = pair_layout(isa)
-        names = ("gather", "output", "store")
+        names = ("gather", "output", "second", "store")
         super().__init__(
             {
                 **{name: In(1) for name in names},
@@ -40,9 +42,9 @@ class BufferPort(Component):
                 "urgent": In(1),
                 "gather_banks": In(p.banks),
                 **{f"gather_row_{b}": In(isa.row_bits) for b in range(p.banks)},
-                "output_at": In(pair),
-                "output_mask": In(p.cell_words),
-                "output_cell": In(cell_layout(p)),
+                **{f"{result}_at": In(pair) for result in RESULTS},
+                **{f"{result}_mask": In(p.cell_words) for result in RESULTS},
+                **{f"{result}_cell": In(cell_layout(p)) for result in RESULTS},
                 **{f"{beat}_at": In(pair) for beat in LOADED},
                 **{f"{beat}_mask": In(p.beat_words) for beat in LOADED},
                 **{f"{beat}_words": In(beat_layout(p)) for beat in LOADED},
@@ -63,22 +65,33 @@ class BufferPort(Component):
         store_cells = Signal(p.beat_cells)
         m.d.comb += store_cells.eq(used_cells(p, self.store_mask))
         _, store_banks = self._beat_banks(m, "store", self.store_at.bank, store_cells)
-        output_banks = Signal(p.banks)
-        with m.If(self.output_mask != 0):
-            m.d.comb += output_banks.eq(1 << self.output_at.bank)
+        output_banks, second_banks = (Signal(p.banks, name=f"{result}_banks") for result in RESULTS)
+        for banks, at, mask in (
+            (output_banks, self.output_at, self.output_mask),
+            (second_banks, self.second_at, self.second_mask),
+        ):
+            with m.If(mask != 0):
+                m.d.comb += banks.eq(1 << at.bank)
 
         # who is served, and the banks that each one takes
         wanted, first = Signal(p.banks), Signal(p.banks)
-        gathered, put, loaded, stored = (Signal(p.banks, name=name) for name in ("gathered", "put", "loaded", "stored"))
+        names = ("gathered", "put", "put_second", "loaded", "stored")
+        gathered, put, put_second, loaded, stored = (Signal(p.banks, name=name) for name in names)
         m.d.comb += [
             wanted.eq(Mux(self.load, late_banks | load_banks, 0)),
             first.eq(Mux(self.urgent, wanted, 0)),
             self.gather_granted.eq(self.gather & ~(self.gather_banks & first).any()),
             self.output_granted.eq(self.output & ~(output_banks & (first | gathered)).any()),
-            self.store_granted.eq(self.store & ~self.hold & ~(store_banks & (gathered | put | loaded)).any()),
+            self.second_granted.eq(
+                self.second & self.output_granted & ~(second_banks & (first | gathered | output_banks)).any()
+            ),
+            self.store_granted.eq(
+                self.store & ~self.hold & ~(store_banks & (gathered | put | put_second | loaded)).any()
+            ),
             gathered.eq(Mux(self.gather_granted, self.gather_banks, 0)),
             put.eq(Mux(self.output_granted, output_banks, 0)),
-            loaded.eq(wanted & ~(gathered | put)),
+            put_second.eq(Mux(self.second_granted, second_banks, 0)),
+            loaded.eq(wanted & ~(gathered | put | put_second)),
             stored.eq(Mux(self.store_granted, store_banks, 0)),
             buffer.read.eq(gathered | stored),
         ]
@@ -105,6 +118,8 @@ class BufferPort(Component):
                     ]
             with m.If(put[b]):
                 m.d.comb += [row.eq(self.output_at.row), write.eq(self.output_mask)]
+            with m.If(put_second[b]):
+                m.d.comb += [row.eq(self.second_at.row), write.eq(self.second_mask), cell.eq(self.second_cell)]
             with m.If(stored[b]):
                 m.d.comb += row.eq(self.store_at.row + (b < self.store_at.bank))
 

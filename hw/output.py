@@ -1,12 +1,12 @@
-"""Collects result pixels into cells and writes them into a neuron buffer, a cell of one channel at a time."""
+"""Collects result pixels into cells and writes them into a neuron buffer, cells of two channels at a time."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.isa import MAP_BITS, Isa, Opcode
-from hw.params import bits_for
+from hw.params import RESULT_CELLS, bits_for
 from hw.signatures import PairAdder, below, cell_layout, instruction_layout, pair_layout, result_layout
 
 
@@ -31,12 +31,13 @@ class OutputWriter(Component):
     Members: config : In(Compute fields), start : In(1), config is new (one cycle, no cell half collected; one that is
     still to be written is written as its own Compute wants it).
     valid, vector : In, an output pixel, a word per channel; ready : Out.
-    write : Out(1), target, at : Out(pair), mask : Out(cell_words), cell : Out(cell), an offer to the buffer of
-    ``target``; granted : In(1), it is taken in this cycle.
+    write : Out(2), offers to the buffer of ``target``, of a cell and of the half's next one, if there is one; of both
+    at : Out(pair each), mask : Out(cell_words each), cell : Out(cell each); granted : In(2), taken in this cycle, the
+    second one only with the first.
     halves : Out(range(3)), full ones. finished : Out(1), the last cell of a full half is taken in this cycle.
     A half is full when its cell is, or the row of ``to_cols`` pixels ends. Its channels are written in order, a cell
     each; with ``vector`` as many channels as a cell has places.
-    Timing: a pixel a cycle; the write follows from the cycle after a half got full, a cell a granted cycle, no gap
+    Timing: a pixel a cycle; the write follows from the cycle after a half got full, up to two cells a cycle, no gap
     between halves; a half is free again the cycle after ``finished``; back pressure by ``ready``.
     """
 
@@ -52,12 +53,12 @@ class OutputWriter(Component):
                 "valid": In(1),
                 "ready": Out(1),
                 "vector": In(result_layout(p)),
-                "write": Out(1),
+                "write": Out(RESULT_CELLS),
                 "target": Out(1),
-                "at": Out(pair_layout(isa)),
-                "mask": Out(p.cell_words),
-                "cell": Out(cell_layout(p)),
-                "granted": In(1),
+                "at": Out(data.ArrayLayout(pair_layout(isa), RESULT_CELLS)),
+                "mask": Out(RESULT_CELLS * p.cell_words),
+                "cell": Out(data.ArrayLayout(cell_layout(p), RESULT_CELLS)),
+                "granted": In(RESULT_CELLS),
                 "halves": Out(range(3)),
                 "finished": Out(1),
             }
@@ -107,8 +108,8 @@ class OutputWriter(Component):
                     with m.If(side == h):
                         m.d.sync += [
                             halves[h].at.eq(cell_at),
-                            halves[h].to_n.row.eq(c.to_n_row),
-                            halves[h].to_n.bank.eq(c.to_n_bank),
+                            halves[h].to_n.row.eq(Mux(c.vector, 0, c.to_n_row)),
+                            halves[h].to_n.bank.eq(Mux(c.vector, 1, c.to_n_bank)),
                             halves[h].mask.eq(here),
                             halves[h].neurons.eq(c.neurons),
                             halves[h].sub.eq(c.to_sub),
@@ -126,34 +127,41 @@ class OutputWriter(Component):
         p = self._isa.params
         turn, channel = Signal(), Signal(bits_for(p.neurons))  # the half that is written, first channel of the cell
         half = Signal(_half_layout(self._isa))
-        last, following = Signal(), Signal(range(p.neurons + p.cell_words + 1))
-        inside = Signal(p.cell_words)  # places of a vector's cell that hold a channel
+        taken, last = Signal(), Signal()
+        # channels written after the first cell, after both
+        ends = [Signal(range(p.neurons + (k + 1) * p.cell_words + 1), name=f"end_{k}") for k in range(RESULT_CELLS)]
+        second_at = pairs.add(half.at, half.to_n.row, half.to_n.bank)
+        next_at = pairs.add(second_at, half.to_n.row, half.to_n.bank)
+        both = self.granted[1]
         m.d.comb += [
             half.eq(Mux(turn, halves[1].as_value(), halves[0].as_value())),
-            following.eq(channel + Mux(half.vector, p.cell_words - half.sub, 1)),
-            last.eq(following >= half.neurons),
-            *(inside[s].eq((s >= half.sub) & (channel + s < half.neurons + half.sub)) for s in range(p.cell_words)),
-            self.write.eq(full.bit_select(turn, 1)),
+            ends[0].eq(channel + Mux(half.vector, p.cell_words - half.sub, 1)),
+            ends[1].eq(ends[0] + Mux(half.vector, p.cell_words, 1)),
+            self.write.eq(Mux(full.bit_select(turn, 1), Cat(1, ends[0] < half.neurons), 0)),
             self.target.eq(half.target),
-            self.at.eq(half.at),
-            self.mask.eq(Mux(half.vector, inside, half.mask)),
-            self.finished.eq(self.write & self.granted & last),
+            self.at[0].eq(half.at),
+            self.at[1].eq(second_at),
+            taken.eq(self.write[0] & self.granted[0]),
+            last.eq(Mux(both, ends[1], ends[0]) >= half.neurons),
+            self.finished.eq(taken & last),
         ]
-        selected = [Signal(signed(p.fmt.width), name=f"selected_{s}") for s in range(p.cell_words)]
-        for s, word in enumerate(selected):
-            port = self.words[s].read_port(domain="comb")
-            index = Signal(bits_for(p.neurons), name=f"index_{s}")
-            m.d.comb += [
-                port.addr.eq(turn),
-                index.eq(channel + Mux(half.vector, s - half.sub, 0)),
-                word.eq(Array(port.data[n] for n in range(p.neurons))[index]),
-                self.cell[s].eq(word),
-            ]
-        next_at = pairs.add(half.at, Mux(half.vector, 0, half.to_n.row), Mux(half.vector, 1, half.to_n.bank))
-        with m.If(self.write & self.granted):
-            m.d.sync += channel.eq(following)
+        ports = [memory.read_port(domain="comb") for memory in self.words]
+        m.d.comb += [port.addr.eq(turn) for port in ports]
+        for k, (first, sub) in enumerate(((channel, half.sub), (ends[0], Const(0)))):
+            inside = Signal(p.cell_words, name=f"inside_{k}")  # places of a vector's cell that hold a channel
+            mask = self.mask.word_select(k, p.cell_words)
+            m.d.comb += mask.eq(Mux(half.vector, inside, half.mask))
+            for s, port in enumerate(ports):
+                index = Signal(bits_for(p.neurons), name=f"index_{k}_{s}")
+                m.d.comb += [
+                    inside[s].eq((s >= sub) & (first + s < half.neurons + sub)),
+                    index.eq(first + Mux(half.vector, s - sub, 0)),
+                    self.cell[k][s].eq(Array(port.data[n] for n in range(p.neurons))[index]),
+                ]
+        with m.If(taken):
+            m.d.sync += channel.eq(Mux(both, ends[1], ends[0]))
             for h in range(2):
                 with m.If(turn == h):
-                    m.d.sync += [halves[h].at.eq(next_at), halves[h].sub.eq(0)]
+                    m.d.sync += [halves[h].at.eq(Mux(both, next_at, second_at)), halves[h].sub.eq(0)]
             with m.If(last):
                 m.d.sync += [channel.eq(0), turn.eq(~turn), full.bit_select(turn, 1).eq(0)]

@@ -12,6 +12,8 @@ from fractions import Fraction
 
 from hw.errors import BadInput
 
+RESULT_CELLS = 2  # cells of results that may go into a neuron buffer in a cycle
+
 
 def bits_for(count: int) -> int:
     """Bits that hold ``count`` different values 0 .. count-1 (at least 1)."""

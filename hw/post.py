@@ -1,7 +1,7 @@
 """Post-processing: drains finished accumulators through NFU-3 into pooling, the output and the margin controller."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import enum
+from amaranth.lib import data, enum
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
@@ -9,6 +9,7 @@ from hw.events import COUNTER_BITS
 from hw.instructions import CLASS_BITS, LIMB_BITS
 from hw.isa import MAP_BITS, Isa, Opcode, Pool
 from hw.output import OutputWriter
+from hw.params import RESULT_CELLS
 from hw.pool import PoolSequencer, pool_control, pooled_layout
 from hw.pool_row import OPEN_WINDOWS, PoolRow
 from hw.signatures import cell_layout, instruction_layout, pair_layout, result_layout
@@ -68,12 +69,12 @@ class PostProcess(Component):
                 "pool_readers": Out(range(p.neurons + 1)),
                 "pooled": In(pooled_layout(p)),
                 "updates": Out(range((OPEN_WINDOWS + 2) * p.neurons + 1)),
-                "write": Out(1),
+                "write": Out(RESULT_CELLS),
                 "target": Out(1),
-                "at": Out(pair_layout(isa)),
-                "mask": Out(p.cell_words),
-                "cell": Out(cell_layout(p)),
-                "granted": In(1),
+                "at": Out(data.ArrayLayout(pair_layout(isa), RESULT_CELLS)),
+                "mask": Out(RESULT_CELLS * p.cell_words),
+                "cell": Out(data.ArrayLayout(cell_layout(p), RESULT_CELLS)),
+                "granted": In(RESULT_CELLS),
                 "written": Out(isa.fields[Opcode.COMPUTE][0].width),
                 "clear": In(1),
                 "clear_toggles": In(1),

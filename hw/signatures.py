@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out, Signature
 from hw.isa import Isa, Opcode
 from hw.params import TileParams
 
+RESULTS = ("output", "second")  # the cells of results that may be written in a cycle, the one that goes first in front
 LOADED = ("late", "load")  # the two beats that loads may be writing to a neuron buffer, the older one first
 
 

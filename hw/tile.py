@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Instance, Module, Mux, ResetSignal, Signal, Value
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
@@ -21,9 +21,9 @@ from hw.margin import MarginController
 from hw.monitor import MODULE as MONITOR
 from hw.neuron import NEURON_TOGGLES
 from hw.nfu_array import NfuArray
-from hw.params import TileParams
+from hw.params import RESULT_CELLS, TileParams
 from hw.post import PostProcess
-from hw.signatures import LOADED, dram_port, instruction_layout, popcount
+from hw.signatures import LOADED, RESULTS, dram_port, instruction_layout, popcount
 
 # Instructions that wait at the engines. They are dispatched in order: a transfer that waits for room in a buffer must
 # not keep computes behind it from their engine.
@@ -35,8 +35,8 @@ class Tile(Component):
     """Members: dram : Out(dram_port). host : In(host_port), registers of hw.host.
     start : In(1), program_address, image_address, result_address : In, beats, held while busy. busy, done : Out(1).
     increment_edge : Out(1), an increment has ended; stopped : Out, which; after done: where the run stopped.
-    winner, margin : Out, of the last decision. out__valid, out__mask, out__data : every cell of results as it is
-    written to a buffer, and which of its words.
+    winner, margin : Out, of the last decision. out__valid, out__mask, out__data : cells of results as they are
+    written to a buffer, up to two in a cycle, and which of their words.
     snapshot_index : In, snapshot : Out, counters at the edge of that increment (absent without counters).
     fault : Out(1), an unknown instruction.
     """
@@ -58,8 +58,8 @@ class Tile(Component):
             "winner": Out(CLASS_BITS),
             "margin": Out(64),
             "out__valid": Out(1),
-            "out__mask": Out(params.cell_words),
-            "out__data": Out(params.cell_words * params.fmt.width),
+            "out__mask": Out(RESULT_CELLS * params.cell_words),
+            "out__data": Out(RESULT_CELLS * params.cell_words * params.fmt.width),
             "fault": Out(1),
         }
         if params.counters:
@@ -206,8 +206,8 @@ class Tile(Component):
             nfu.readers.eq(post.pool_readers),
             nfu.pool_words.eq(post.pool_words),
             post.pooled.eq(nfu.pooled),
-            self.out__valid.eq(post.write & post.granted),
-            self.out__mask.eq(post.mask),
+            self.out__valid.eq(post.granted[0]),
+            self.out__mask.eq(post.mask & Cat(granted.replicate(self.params.cell_words) for granted in post.granted)),
             self.out__data.eq(post.cell),
         ]
 
@@ -222,7 +222,6 @@ class Tile(Component):
                 port.load.eq(c.load_target == b),
                 port.urgent.eq(c.urgent),
                 port.store.eq(r.store_read & (r.store_source == b)),
-                port.output.eq(post.write & (post.target == b)),
                 port.gather.eq(engine.read & (engine.source == b)),
                 port.hold.eq(engine.hold & (engine.source == b)),
                 *(
@@ -232,12 +231,16 @@ class Tile(Component):
                 ),
                 port.store_at.eq(r.store_at),
                 port.store_mask.eq(r.store_mask),
-                port.output_at.eq(post.at),
-                port.output_mask.eq(post.mask),
-                port.output_cell.eq(post.cell),
                 port.gather_banks.eq(engine.banks),
                 *(getattr(port, f"gather_row_{k}").eq(getattr(engine, f"row_{k}")) for k in range(self.params.banks)),
             ]
+            for k, result in enumerate(RESULTS):
+                m.d.comb += [
+                    getattr(port, result).eq(post.write[k] & (post.target == b)),
+                    getattr(port, f"{result}_at").eq(post.at[k]),
+                    getattr(port, f"{result}_mask").eq(post.mask.word_select(k, self.params.cell_words)),
+                    getattr(port, f"{result}_cell").eq(post.cell[k]),
+                ]
         stored_from = Signal()
         m.d.sync += stored_from.eq(r.store_source)
 
@@ -248,7 +251,7 @@ class Tile(Component):
             c.load_written.eq(Mux(c.load_target, ports[1].load_written, ports[0].load_written)),
             c.late_written.eq(Mux(c.load_target, ports[1].late_written, ports[0].late_written)),
             r.store_granted.eq(granted("store", r.store_source)),
-            post.granted.eq(granted("output", post.target)),
+            post.granted.eq(Cat(granted(result, post.target) for result in RESULTS)),
             engine.port_free.eq(granted("gather", engine.source)),
             nfu.line.eq(Mux(source, buffers[1].data.as_value(), buffers[0].data.as_value())),
             r.store_words.eq(Mux(stored_from, ports[1].store_words.as_value(), ports[0].store_words.as_value())),
@@ -290,7 +293,7 @@ class Tile(Component):
         def writes(b: int) -> Value:
             taken = c.load_taken & (c.load_target == b)  # a beat's words count once, when it is done with
             loaded = Mux(taken, popcount(c.load_mask), 0)
-            return loaded + Mux(ports[b].output_granted, popcount(post.mask), 0)
+            return loaded + Mux(post.target == b, popcount(self.out__mask), 0)
 
         amounts: dict[str, Value] = {
             "instructions": control.executed,
@@ -306,7 +309,7 @@ class Tile(Component):
             "nbin_write": writes(0),
             "nbout_read": reads(1),
             "nbout_write": writes(1),
-            "output": Mux(self.out__valid, popcount(post.mask), 0),
+            "output": popcount(self.out__mask),
             "dram_read": request & ~arbiter.port.req_write,
             "dram_write": request & arbiter.port.req_write,
             "score_vector": post.score,
@@ -319,9 +322,9 @@ class Tile(Component):
         if p.activity:
             counts = {name: Signal(COUNTER_BITS, name=name) for name in MONITORED}
             toggles |= counts
-            ports = {f"o_{name}": count for name, count in counts.items()}
-            clock = {"i_clk": ClockSignal(), "i_rst": ResetSignal(), "i_clear": control.clear_counters}
-            m.submodules.monitor = Instance(MONITOR, **clock, **ports)
+            connected: dict[str, Value] = {f"o_{name}": count for name, count in counts.items()}
+            connected |= {"i_clk": ClockSignal(), "i_rst": ResetSignal(), "i_clear": control.clear_counters}
+            m.submodules.monitor = Instance(MONITOR, **connected)
         for name in event_names(p.activity):
             if name in kinds:
                 amounts[name] = control.busy & (engine.cycle == kinds[name])

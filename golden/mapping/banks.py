@@ -9,7 +9,7 @@ from golden.timing import DDR3, predict_images
 from hw.params import TileParams
 
 IMAGES = 2  # of a short increment that are predicted: each lies in other rows
-SHORT_CYCLES, MOST_CYCLES = 5_000, 25_000  # of an increment; a longer one loses little to row misses
+SHORT_CYCLES, MOST_CYCLES = 15_000, 45_000  # of an increment; a longer one loses little to row misses
 
 Assemble = Callable[[int, Sequence[int]], Mapped]
 """Beats between scratch area and images, and from the scratch area's start to each increment's maps in it."""
@@ -22,8 +22,8 @@ def gaps(p: TileParams) -> list[int]:
 
 
 def quickest(assemble: Assemble, increments: int, moves: bool) -> Mapped:
-    """The program with the fewest predicted cycles: first by the place of the images, the same for all increments,
-    then, where scratch maps may ``move``, by that of each increment's."""
+    """The program with the fewest predicted cycles: by the place of the images, the same for all increments, then,
+    where scratch maps may ``move``, by that of each increment's; and both once more, as one depends on the other."""
     still = [0] * increments
     first = assemble(0, still)
     found = {k: predict_images(first, k, DDR3(), 1)[0].cycles for k in range(increments)}
@@ -34,12 +34,12 @@ def quickest(assemble: Assemble, increments: int, moves: bool) -> Mapped:
             k: sum(image.cycles for image in predict_images(mapped, k, DDR3(), count)) for k, count in images.items()
         }
 
-    tried = {gap: cycles(assemble(gap, still)) for gap in gaps(first.params)}
-    image = min(tried, key=lambda gap: sum(math.log(found) for found in tried[gap].values()))
-    if not moves:
-        return assemble(image, still)
-    moved = {gap: cycles(assemble(image, [gap] * increments)) for gap in gaps(first.params)}
-    best = dict.fromkeys(range(increments), 0)
-    for k in images:
-        best[k] = min((found[k], gap) for gap, found in moved.items())[1]
-    return assemble(image, list(best.values()))
+    places = list(still)
+    for _ in range(2 if moves else 1):
+        tried = {gap: cycles(assemble(gap, places)) for gap in gaps(first.params)}
+        image = min(tried, key=lambda gap: sum(math.log(found) for found in tried[gap].values()))
+        if moves:
+            moved = {gap: cycles(assemble(image, [gap] * increments)) for gap in gaps(first.params)}
+            for k in images:
+                places[k] = min((found[k], gap) for gap, found in moved.items())[1]
+    return assemble(image, places)

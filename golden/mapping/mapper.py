@@ -246,7 +246,7 @@ class _Mapper:
         best, planner = min(
             ((build(plans), planner) for planner, plans in found.values()), key=lambda pair: pair[0].price
         )
-        for index in range(len(net.layers)):
+        for index in [*range(len(net.layers)), 0]:  # what suits the first layer may have changed with those behind
             most = min(ALTERNATIVES, SEARCHED_OPERATIONS // len(best.ops))
             for other in planner.alternatives(net, best.plans, index, most):
                 tried = build([*best.plans[:index], other, *best.plans[index + 1 :]])

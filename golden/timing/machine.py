@@ -8,7 +8,7 @@ from golden.timing.engine import BUSY, IDLE, Engine
 from golden.timing.front import DONE, Front
 from golden.timing.memory import DramPort
 from golden.timing.post import Post
-from hw.params import TileParams
+from hw.params import RESULT_CELLS, TileParams
 
 SUM_CYCLES = 5  # from a line's issue to the cycle in which post-processing sees its sum
 
@@ -34,7 +34,7 @@ class Machine:
         self.front, self.memory, self._depths = front, memory, depths
         self.engine, self.post = Engine(p.accumulators), Post(p)
         self.dma = Dma(p, depths.under_way, depths.stores, depths.patience)
-        self._outstanding = p.dram_outstanding
+        self._outstanding, self._banks = p.dram_outstanding, p.banks
         # the register in front of the DRAM port, and whose answers are to come: True for fetch
         self._port: tuple[bool, int] | None = None
         self._askers: deque[bool] = deque()
@@ -142,23 +142,28 @@ class Machine:
                 askers.append(False)
         return sent, False, for_fetch
 
-    def _grants(self, target: int, banks: int, first: int, storing: bool) -> tuple[bool, bool, bool]:
-        """Whether an output gets its bank, a load's beat is done with, and a store gets its banks.
+    def _grants(self, target: int, banks: int, first: int, storing: bool) -> tuple[int, bool, bool]:
+        """Cells of results that get their banks, whether a load's beat is done with, whether a store gets its banks.
 
         target, banks: where a load's cells go; first: those of the banks that it takes before all others.
         """
         engine, dma, to = self.engine, self.dma, self.dma.to
         gather = engine.gather
-        put = taken = stored = False
+        put, taken, stored = 0, False, False
         put_banks, put_to = 0, -1
         if self.post.halves:
             half = self.post.halves[0]
-            put_banks, put_to = 1 << half.bank, half.target
-            put = not (put_to == target and put_banks & first)
-            if put and gather is not None and gather[0].source == put_to:
-                put = not put_banks & gather[0].banks(gather[1], gather[2])
-            if not put:
-                put_banks = 0
+            put_to = half.target
+            used = first if put_to == target else 0
+            if gather is not None and gather[0].source == put_to:
+                used |= gather[0].banks(gather[1], gather[2])
+            for cell in range(min(half.left, RESULT_CELLS)):
+                bank = 1 << (half.bank + cell * half.step) % self._banks
+                if used & bank:
+                    break
+                used |= bank
+                put_banks |= bank
+                put += 1
         if target >= 0:
             if put_to == target:
                 banks &= ~put_banks

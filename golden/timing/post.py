@@ -52,12 +52,12 @@ class Post:
         self._plan: tuple[tuple[int, bool], ...] = ()
         self._ends: frozenset[int] = frozenset()
 
-    def tick(self, granted: bool) -> None:
-        """A cycle; granted: the buffer takes the cell on offer."""
+    def tick(self, granted: int) -> None:
+        """A cycle; granted: cells that the buffer takes of those on offer."""
         halves, room, none = self.halves, len(self.halves) < 2, not self.halves
         finished = False
         if granted:
-            finished = self._write(halves[0])
+            finished = self._write(halves[0], granted)
         self.drained = end = False
         if self.walk is not None and not self._starting:
             end = self._work(room)
@@ -93,13 +93,13 @@ class Post:
             self._ends = ending_columns(c.pool_size, c.pool_stride, c.pool_w, c.out_w)
             self._plan = vertical_plan(self._y, c.pool_size, c.pool_stride, c.pool_h, c.out_h)
 
-    def _write(self, half: Half) -> bool:
-        """A cell is taken; returns whether it was the half's last one."""
-        half.left -= 1
+    def _write(self, half: Half, cells: int) -> bool:
+        """So many cells are taken; returns whether the half's last one is among them."""
+        half.left -= cells
         if not half.left:
             self.halves.popleft()
             return True
-        half.bank = (half.bank + half.step) % self._banks
+        half.bank = (half.bank + cells * half.step) % self._banks
         return False
 
     def _work(self, room: bool) -> bool:

@@ -31,7 +31,7 @@ def _sidecar() -> dict[str, Any]:
 def test_copies_captures_and_refuses(tmp_path: Path) -> None:
     shutil.copy(HERE / "copier.v", tmp_path / "tile.v")
     (tmp_path / "tile.json").write_text(json.dumps(_sidecar()))
-    simulation = build_tile(tmp_path, 3000, capture_words=128, trace_depth=1000)
+    simulation = build_tile(tmp_path, 3000, capture_words=256, trace_depth=1000)
     result = run(
         simulation,
         "bench_testbench",
@@ -65,7 +65,7 @@ def test_render_refuses_what_does_not_fit() -> None:
         render(sidecar, config, 128)
     sidecar = _sidecar()
     sidecar["ports"]["out__data"]["width"] = 16
-    with pytest.raises(BadInput, match="tile port out__data wants 32 bits, not 16: generate the tile anew"):
+    with pytest.raises(BadInput, match="tile port out__data wants 64 bits, not 16: generate the tile anew"):
         render(sidecar, config, 128)
     with pytest.raises(BadInput, match="capture_words wants 2 to 2147483648, not 1"):
         render(_sidecar(), config, 1)

@@ -4,19 +4,20 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from hw.isa import Compute, Pool
+from hw.params import RESULT_CELLS
 from hw.post import QUEUE
 from tests.hw.pool_model import ends_in, window_rows
 
 
 @dataclass
 class Seen:
-    """Outputs of a cycle; wrote: a cell is offered."""
+    """Outputs of a cycle; offered: cells on offer."""
 
     ready: bool
     drained: bool
     neurons: int
     updates: int
-    wrote: bool
+    offered: int
     written: int
 
 
@@ -24,7 +25,7 @@ class Seen:
 class PostModel:
     """Registers of PostProcess and its parts as counts. ``look`` gives the outputs of a cycle, ``edge`` ends it.
 
-    Both take the cycle's grant; a cycle is one look and then one edge.
+    Both take how many cells the buffer would take in the cycle; a cycle is one look and then one edge.
     """
 
     cell_words: int
@@ -49,12 +50,16 @@ class PostModel:
     cell: int = 0
     ending: bool = False
     written: int = 0
+    offered: int = 0
+    cells: int = 0  # taken in this cycle
 
-    def _settle(self, granted: bool) -> None:
+    def _settle(self, granted: int) -> None:
         """Everything that is combinational."""
         c = self.c
         self.writer_ready = len(self.halves) < 2
-        self.finished = bool(self.halves) and granted and self.cell == self.halves[0] - 1
+        self.offered = min(RESULT_CELLS, self.halves[0] - self.cell) if self.halves else 0
+        self.cells = min(self.offered, granted)
+        self.finished = bool(self.cells) and self.cell + self.cells == self.halves[0]
         self.row_ready = self.vertical = self.held_done = self.take = self.end = self.emits = False
         self.go = self.count = self.neurons = 0  # go: pixels that go into windows across, or on
         if c is None or self.starting:
@@ -99,11 +104,11 @@ class PostModel:
             self.plan = ["result" if w == ends else "write" for w in window_rows(c, self.held_y)]
             self.planned = True
 
-    def look(self, granted: bool) -> Seen:
+    def look(self, granted: int) -> Seen:
         self._settle(granted)
-        return Seen(len(self.queue) < QUEUE, self.take, self.neurons, self.count, bool(self.halves), self.written)
+        return Seen(len(self.queue) < QUEUE, self.take, self.neurons, self.count, self.offered, self.written)
 
-    def edge(self, granted: bool, push: Compute | None, complete: bool) -> None:
+    def edge(self, push: Compute | None, complete: bool) -> None:
         c = self.c
         if self.ending and self.finished or self.end and (not self.halves or self.finished):
             self.written, self.ending = self.written + 1, False
@@ -111,8 +116,8 @@ class PostModel:
             self.ending = True
         straight = c is not None and c.pool == Pool.NONE
         take_pixel = self.go if straight else self.emit and self.writer_ready
-        if self.halves and granted:
-            self.cell += 1
+        if self.cells:
+            self.cell += self.cells
             if self.finished:
                 self.halves.popleft()
                 self.cell = 0

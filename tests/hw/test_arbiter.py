@@ -11,11 +11,11 @@ from hw.arbiter import BufferPort, DramArbiter
 from hw.buffers import NeuronBuffer
 from hw.isa import isa
 from hw.params import TileParams, preset
-from hw.signatures import LOADED
+from hw.signatures import LOADED, RESULTS
 from tests.hw.sim import SHAPES, lone, simulate, words
 
 MACHINES = [*(preset(name) for name in SHAPES), lone(cell_words=1, banks=2)]
-ORDER = ("gather", "output", "store")
+ORDER = ("gather", *RESULTS, "store")
 ROWS = 8
 
 
@@ -46,7 +46,7 @@ def test_requests_of_different_banks_are_served_together(p: TileParams) -> None:
             rows = [rng.randrange(ROWS) for _ in range(p.banks)]
             return {"cells": [rows[b] * p.banks + b for b in range(p.banks) if banks >> b & 1], "banks": banks,
                     "rows": rows}  # fmt: skip
-        count = size if name == "output" else p.beat_words
+        count = size if name in RESULTS else p.beat_words
         mask = rng.choice((full, full >> rng.randrange(p.beat_words), rng.getrandbits(p.beat_words)))
         mask &= (1 << count) - 1
         return {"cells": cells_of(p, at, mask, count), "at": at, "mask": mask, "words": words(rng, p.fmt.width, count)}
@@ -78,7 +78,7 @@ def test_requests_of_different_banks_are_served_together(p: TileParams) -> None:
                 ctx.set(getattr(port, f"{name}_at"), {"row": r["at"] // p.banks, "bank": r["at"] % p.banks})
                 ctx.set(getattr(port, f"{name}_mask"), r["mask"])
                 if name != "store":
-                    ctx.set(port.output_cell if name == "output" else getattr(port, f"{name}_words"), r["words"])
+                    ctx.set(getattr(port, f"{name}_cell" if name in RESULTS else f"{name}_words"), r["words"])
                 if name in LOADED:
                     ctx.set(getattr(port, f"{name}_cells"), sum(1 << cell - r["at"] for cell in r["cells"]))
             # the order, by banks
@@ -87,12 +87,14 @@ def test_requests_of_different_banks_are_served_together(p: TileParams) -> None:
                 for cell in asking[beat]["cells"] if beat in asking else ():
                     wants.setdefault(cell % p.banks, (beat, cell))
             taken = set(wants) if urgent else set()
-            wanted = []
+            wanted: list[str] = []
             for name in ORDER:
                 if name == "store":
                     loads = {bank: cell for bank, cell in wants.items() if urgent or bank not in taken}
                     taken |= set(loads)
                 if name not in asking or (name == "store" and hold):
+                    continue
+                if name == "second" and wanted[-1:] != ["output"]:  # it goes with the first one only
                     continue
                 banks = {cell % p.banks for cell in asking[name]["cells"]}
                 if not banks & taken:
@@ -121,7 +123,7 @@ def test_requests_of_different_banks_are_served_together(p: TileParams) -> None:
             for name in wanted:
                 r = asking.pop(name)
                 seen[name] += 1
-                if name == "output":
+                if name in RESULTS:
                     for w, word in enumerate(r["words"]):
                         if r["mask"] >> w & 1:
                             store[r["at"] * size + w] = word

@@ -15,7 +15,7 @@ from hw.events import event_names
 from hw.generate import generate
 from hw.isa import isa
 from hw.monitor import registers
-from hw.params import TileParams, preset
+from hw.params import RESULT_CELLS, TileParams, preset
 
 KEYS = {"schema", "top", "parameters", "hash", "ports", "snapshot", "instruction_beats", "register_bits", "versions"}
 
@@ -94,8 +94,8 @@ def check(p: TileParams, source: Path, side: Path) -> dict[str, Any]:
     assert len(re.findall(r"^  neuron \\?neuron_\d+", text, re.MULTILINE)) == p.neurons
     assert sidecar["ports"]["dram__req_data"] == {"direction": "output", "width": p.beat_bits}
     assert sidecar["ports"]["dram__rsp_data"] == {"direction": "input", "width": p.beat_bits}
-    assert sidecar["ports"]["out__data"]["width"] == p.cell_words * p.fmt.width
-    assert sidecar["ports"]["out__mask"]["width"] == p.cell_words
+    assert sidecar["ports"]["out__data"]["width"] == RESULT_CELLS * p.cell_words * p.fmt.width
+    assert sidecar["ports"]["out__mask"]["width"] == RESULT_CELLS * p.cell_words
     assert sidecar["ports"]["start"] == {"direction": "input", "width": 1}
     # the registers of products and operands alone
     least = p.neurons * p.synapses * 2 * p.fmt.width + p.groups * p.synapses * p.fmt.width

@@ -1,4 +1,4 @@
-"""The output writer: every word of every pixel in the cell and place its layout names, a cell a granted cycle."""
+"""The output writer: every word of every pixel in the cell and place its layout names, up to two cells a cycle."""
 
 import random
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 
 from hw.isa import Buffer, Compute, Isa, isa
 from hw.output import OutputWriter
-from hw.params import TileParams, preset
+from hw.params import RESULT_CELLS, TileParams, preset
 from tests.hw.pool_model import Cell, Map, cells
 from tests.hw.sim import SHAPES, lone, plain, simulate
 
@@ -34,10 +34,19 @@ def random_rows(rng: random.Random, p: TileParams, c: Compute, rows: int) -> lis
     ]
 
 
-def offered(ctx: Any, p: TileParams, dut: Any) -> Cell:
-    """The cell on the output port."""
-    at, mask = ctx.get(dut.at), ctx.get(dut.mask)
-    return at.row, at.bank, {s: ctx.get(dut.cell[s]) for s in range(p.cell_words) if mask >> s & 1}
+def offered(ctx: Any, p: TileParams, dut: Any) -> list[Cell]:
+    """The cells on the output port, in order."""
+    write, mask, found = ctx.get(dut.write), ctx.get(dut.mask), []
+    assert write in (0, 1, 3)
+    for k in range(write.bit_count()):
+        at, part = ctx.get(dut.at[k]), mask >> k * p.cell_words
+        found.append((at.row, at.bank, {s: ctx.get(dut.cell[k][s]) for s in range(p.cell_words) if part >> s & 1}))
+    return found
+
+
+def grant(rng: random.Random, stalls: float) -> int:
+    """Which of the cells a buffer would take, by chance: none, the first, both."""
+    return rng.choice((1, 3, 3)) if rng.random() >= stalls else 0
 
 
 async def start(ctx: Any, i: Isa, dut: Any, c: Compute) -> None:
@@ -56,7 +65,7 @@ def test_words_land_where_the_layout_says(p: TileParams, stalls: float) -> None:
     kinds = set()
 
     async def bench(ctx: Any) -> None:
-        for _ in range(12):
+        for _ in range(24):
             c = random_layout(rng, i)
             kinds.add((c.vector, c.to_sub > 0))
             channels = random_rows(rng, p, c, 1 if c.vector else rng.randint(1, 3))
@@ -81,25 +90,30 @@ def test_words_land_where_the_layout_says(p: TileParams, stalls: float) -> None:
         assert got == wanted
 
     async def cycle(ctx: Any) -> int:
-        granted = rng.random() >= stalls
+        granted = grant(rng, stalls)
         ctx.set(dut.granted, granted)
         ready = ctx.get(dut.ready)
-        assert ctx.get(dut.write) == (ctx.get(dut.halves) > 0)
-        if ctx.get(dut.write) and granted:
-            got.append((ctx.get(dut.target), *offered(ctx, p, dut)))
+        assert bool(ctx.get(dut.write)) == (ctx.get(dut.halves) > 0)
+        taken = offered(ctx, p, dut)[: granted.bit_count()]
+        got.extend((ctx.get(dut.target), *cell) for cell in taken)
+        together.append(len(taken) == RESULT_CELLS)
         await ctx.tick()
         return ready
 
     got: list[tuple[Any, ...]] = []
     wanted: list[tuple[Any, ...]] = []
+    together: list[bool] = []
     simulate(dut, bench)
     assert len(wanted) > 12
+    assert sum(together) > 12 or p.neurons == 1
     assert {vector for vector, _ in kinds} == {0, 1}
 
 
+@pytest.mark.parametrize("most", [1, 2])
 @pytest.mark.parametrize(("neurons", "cols"), [(1, 8), (3, 8), (4, 8), (2, 7), (4, 1), (4, 3)])
-def test_collecting_and_writing_overlap(neurons: int, cols: int) -> None:
-    """Every half takes the longer of its pixels and its channels; neither waits for anything else."""
+def test_collecting_and_writing_overlap(neurons: int, cols: int, most: int) -> None:
+    """Every half takes the longer of its pixels and of its channels, ``most`` in a cycle; neither waits for anything
+    else."""
     p, rows = preset("small"), 3
     i, dut, rng = isa(p), OutputWriter(isa(p)), random.Random(61)
     c = Compute(neurons=neurons, to_cols=cols)
@@ -109,12 +123,12 @@ def test_collecting_and_writing_overlap(neurons: int, cols: int) -> None:
     for k, size in enumerate(sizes):
         begin = max(collected[-1] if k else 0, written[k - 2] if k > 1 else 0)
         collected.append(begin + size)
-        written.append(max(collected[-1], written[-1] if k else 0) + neurons)
+        written.append(max(collected[-1], written[-1] if k else 0) + -(-neurons // most))
 
     async def bench(ctx: Any) -> None:
         await start(ctx, i, dut, c)
         ctx.set(dut.valid, 1)
-        ctx.set(dut.granted, 1)
+        ctx.set(dut.granted, (1 << most) - 1)
         finished: list[int] = []
         taken = cycle = 0
         while len(finished) < len(sizes):
@@ -141,15 +155,15 @@ def test_an_offer_without_a_grant_stays() -> None:
         await ctx.tick()
         ctx.set(dut.vector, [1, 2, 3, 4])
         for k in range(5):
-            assert offered(ctx, p, dut) == (3, 0, {1: 5})
-            assert (ctx.get(dut.write), ctx.get(dut.ready), ctx.get(dut.finished)) == (1, k == 0, 0)
+            assert offered(ctx, p, dut) == [(3, 0, {1: 5}), (3, 1, {1: 6})]
+            assert (ctx.get(dut.ready), ctx.get(dut.finished)) == (k == 0, 0)
             await ctx.tick()
         ctx.set(dut.granted, 1)
         await ctx.tick()
-        assert offered(ctx, p, dut) == (3, 1, {1: 6})
+        assert offered(ctx, p, dut) == [(3, 1, {1: 6})]
         assert (ctx.get(dut.ready), ctx.get(dut.finished)) == (0, 1)
         await ctx.tick()
-        assert offered(ctx, p, dut) == (3, 0, {1: 1})
+        assert offered(ctx, p, dut) == [(3, 0, {1: 1}), (3, 1, {1: 2})]
         assert ctx.get(dut.ready) == 1
 
     simulate(dut, bench)

@@ -14,7 +14,7 @@ from hw.post import QUEUE, PostProcess
 from tests.hw.pool_model import Map, band, cells, fits, geometry, results
 from tests.hw.post_model import PostModel, Seen
 from tests.hw.sim import SHAPES, elaborated, lone, plain, simulate, state_of, word
-from tests.hw.test_output import offered, random_layout
+from tests.hw.test_output import grant, offered, random_layout
 
 MACHINES = [*(preset(name) for name in SHAPES), lone(groups=1)]
 POOLINGS = [(2, 2), (3, 2), (3, 3), (3, 1), (2, 1), (1, 1), (2, 3), (7, 7), (7, 2)]
@@ -127,7 +127,7 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
                 completed < (ends[pushed - 1] if pushed else 0) and completed - drained < (QUEUE + 1) * p.accumulators
             )
             complete = allowed and rng.random() >= stall
-            granted = rng.random() >= stall
+            granted = grant(rng, stall)
             ctx.set(dut.complete, complete)
             ctx.set(dut.granted, granted)
             if drained < completed:
@@ -137,9 +137,9 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
             taken = ctx.get(dut.taken)
             seen = Seen(
                 bool(ctx.get(dut.ready)), bool(taken), ctx.get(dut.neurons) if taken else 0, ctx.get(dut.updates),
-                bool(ctx.get(dut.write)), ctx.get(dut.written),
+                ctx.get(dut.write).bit_count(), ctx.get(dut.written),
             )  # fmt: skip
-            timed = model.look(granted)
+            timed = model.look(granted.bit_count())
             assert seen == replace(timed, neurons=timed.neurons if taken else 0), cycle
             if taken:
                 c = work[order[drained][0]][0]
@@ -152,11 +152,11 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
             else:
                 assert not ctx.get(dut.score)
                 assert not ctx.get(dut.drained)
-            if seen.wrote and granted:
-                got.append((ctx.get(dut.target), *offered(ctx, p, dut)))
+            cells = offered(ctx, p, dut)[: granted.bit_count()]
+            got += [(ctx.get(dut.target), *cell) for cell in cells]
             # a compute counts as written only when its last word is in the buffer
-            assert len(got) - (seen.wrote and granted) >= sum(len(part) for part in wanted[: seen.written])
-            model.edge(granted, work[pushed][0] if push else None, bool(complete))
+            assert len(got) - len(cells) >= sum(len(part) for part in wanted[: seen.written])
+            model.edge(work[pushed][0] if push else None, bool(complete))
             pushed += bool(push)
             drained += taken
             completed += bool(complete)
@@ -183,7 +183,7 @@ async def fill(ctx: Any, i: Isa, dut: Any, c: Compute, steps: int, cycles: int) 
     seen: dict[str, list[int]] = {name: [] for name in ("drained", "write", "updates")}
     written = ctx.get(dut.written)
     seen["written"] = []
-    ctx.set(dut.granted, 1)
+    ctx.set(dut.granted, 3)
     for cycle in range(cycles):
         ctx.set(dut.push, cycle == 0)
         ctx.set(dut.config, plain(i, c))

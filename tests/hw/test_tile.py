@@ -8,7 +8,7 @@ from hw.events import COUNTER_BITS, event_names
 from hw.host import HostRegister
 from hw.instructions import UNUSED
 from hw.isa import Buffer, Compute, Decide, End, Entry, Instruction, Load, Store, Window, isa
-from hw.params import preset
+from hw.params import RESULT_CELLS, preset
 from hw.tile import Tile
 from tests.hw.dma_model import map_words
 from tests.hw.sim import simulate, wrap
@@ -112,7 +112,7 @@ def test_one_layer_from_dram_to_dram() -> None:
                     reads += 1
             if ctx.get(dut.out__valid):
                 cell, mask = ctx.get(dut.out__data), ctx.get(dut.out__mask)
-                outputs.extend(wrap(cell >> (16 * w), 16) for w in range(p.cell_words) if mask >> w & 1)
+                outputs.extend(wrap(cell >> (16 * w), 16) for w in range(RESULT_CELLS * p.cell_words) if mask >> w & 1)
             done = bool(ctx.get(dut.done))
             cycles += ctx.get(dut.busy)
             await ctx.tick()
