@@ -8,12 +8,11 @@ import pytest
 
 from hw.errors import BadInput
 from synth.gate import synthesis
-from synth.gate.library import Library
-from synth.gate.logic import table
-from synth.gate.netlist import ONE, ZERO, Netlist
+from synth.gate.netlist import ZERO
 from synth.gate.synthesis import Options, synthesise
 from synth.gate.yosys_json import read_netlist
 from tests.synth.gate.circuits import FIXTURE, LIBRARY
+from tests.synth.gate.machine import Machine
 
 SOURCE = Path(__file__).parent / "blocks.v"
 OPTIONS = Options(macros=("bank.words",), boundary=("outside",), clock_gate_bits=4)
@@ -71,49 +70,6 @@ def test_cells_belong_to_their_block(mapped):
     assert made == {"memory"}
     with pytest.raises(BadInput, match=r"netlist.json: cell .* lies in no block of lane$"):
         read_netlist(mapped, {"lane": "sums"})
-
-
-class Machine:
-    """The netlist without delays: cells in the order in which their inputs are known, one cycle a call."""
-
-    def __init__(self, netlist: Netlist, library: Library) -> None:
-        self.netlist = netlist
-        self.values = {ZERO: 0, ONE: 1}
-        self.state = {i: 0 for i, kind in enumerate(netlist.types) if library.cells[kind].sequential}
-        self.gates = {i for i, kind in enumerate(netlist.types) if library.cells[kind].clock_gate}
-        self.cells = library.cells
-        self.clock = netlist.signals[netlist.clock][0]
-        self.enable = {netlist.pins[i]["GCLK"]: netlist.pins[i]["EN"] for i in self.gates}
-
-    def settle(self, inputs: dict[str, int]) -> None:
-        self.values = {ZERO: 0, ONE: 1}
-        for name, value in inputs.items():
-            for at, net in enumerate(self.netlist.signals[name]):
-                self.values[net] = value >> at & 1
-        for i, value in self.state.items():
-            self.values[self.netlist.pins[i]["Q"]] = value
-        left = [i for i in range(len(self.netlist.cells)) if i not in self.state and i not in self.gates]
-        while left:
-            ready = []
-            for i in left:
-                cell, pins = self.cells[self.netlist.types[i]], self.netlist.pins[i]
-                if all(pins[pin] in self.values for pin in cell.inputs):
-                    ready.append(i)
-                    state = sum(self.values[pins[pin]] << at for at, pin in enumerate(cell.inputs))
-                    for pin in set(cell.outputs) & set(pins):
-                        self.values[pins[pin]] = table(cell.pins[pin].function, cell.inputs) >> state & 1
-            assert ready, "a loop of cells"
-            left = [i for i in left if i not in ready]
-
-    def step(self) -> None:
-        """The clock's edge."""
-        for i in self.state:
-            pins = self.netlist.pins[i]
-            if pins["CLK"] == self.clock or self.values[self.enable[pins["CLK"]]]:
-                self.state[i] = self.values[pins["D"]]
-
-    def of(self, name: str) -> int:
-        return sum(self.values[net] << at for at, net in enumerate(self.netlist.signals[name]))
 
 
 @pytest.mark.parametrize("options", [{}, {"clock_gate_bits": 0}, {"booth": False}, {"flat": True}], ids=str)
