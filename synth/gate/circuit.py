@@ -20,6 +20,8 @@ class Circuit:
     nets: how many there are, unconnected outputs among them. kinds: by type of ``delays``.
     outputs: number of the first output of each cell. drivers: cell that drives each simulated net, -1 for none.
     tables: what the core reads of the circuit. worst_ps: a bound of every path, from the edge or an input's change.
+    clock_fj [blocks]: energy of one edge of the clock's own net and its tree, which the core does not count; each
+    block has the share of its pins on that net.
     """
 
     number: np.ndarray
@@ -30,6 +32,16 @@ class Circuit:
     tables: dict[str, np.ndarray]
     levels: int
     worst_ps: int
+    clock_fj: np.ndarray
+
+
+def clock_share(netlist: Netlist) -> np.ndarray:
+    """Each block's share [blocks] of the pins on the clock's own net; the first one has all where there is no pin."""
+    clock = netlist.signals[netlist.clock][0]
+    pins = np.zeros(len(netlist.blocks))
+    for block, cell in zip(netlist.block.tolist(), netlist.pins, strict=True):
+        pins[block] += sum(net == clock for net in cell.values())
+    return pins / pins.sum() if pins.any() else np.eye(len(pins))[0]
 
 
 def _number_nets(netlist: Netlist, delays: Delays, kinds: tuple[Kind, ...]) -> tuple[np.ndarray, np.ndarray, int]:
@@ -140,23 +152,25 @@ def flatten(netlist: Netlist, library: Library, delays: Delays) -> Circuit:
     drawn = number >= 0
     net_clock[number[drawn]] = delays.is_clock[drawn]
     net_fj[number[drawn]] = 0.5 * delays.load_ff[drawn] * delays.voltage_v**2 + delays.extra_fj[drawn]
+    clock = number[netlist.signals[netlist.clock][0]]
+    clock_fj, net_fj[clock] = clock_share(netlist) * net_fj[clock], 0.0
     clock_pins = np.zeros(len(netlist.cells), np.int64)
     on_clock = net_clock[fanouts[:, 0]] != 0
     np.bitwise_or.at(clock_pins, fanouts[on_clock, 1], 1 << fanouts[on_clock, 2])
 
     store = np.array([kind.store for kind in kinds])[delays.type_of]
     delay_ps = np.maximum(np.rint(delays.delay_ps), SHORTEST_PS).astype(np.int32)
-    clock = net_clock[outputs] != 0
+    on_network = net_clock[outputs] != 0
     worst = np.zeros(len(netlist.cells), np.int64)
     with_entries = np.diff(delays.delay_first) > 0
     worst[with_entries] = np.maximum.reduceat(delay_ps, delays.delay_first[:-1][with_entries]) if len(delay_ps) else 0
-    worst[clock] = 0
+    worst[on_network] = 0
     level, longest = _levels(netlist, worst, store, drivers, fanouts)
 
     tables, kind_of = _kind_table(delays, kinds, clock_pins)
     instance = np.zeros(len(netlist.cells), INSTANCE)
     instance["kind"], instance["output"], instance["block"], instance["level"] = kind_of, outputs, netlist.block, level
-    instance["clock"] = clock
+    instance["clock"] = on_network
     for name in ("delay", "energy", "own"):
         instance[name] = getattr(delays, f"{name}_first")[:-1]
     net_block = np.zeros(count, np.int32)  # of an input: the block of its first reader
@@ -180,4 +194,4 @@ def flatten(netlist: Netlist, library: Library, delays: Delays) -> Circuit:
         "net_clock": net_clock,
         "constants": constants,
     }
-    return Circuit(number, count, kinds, outputs, drivers, tables, int(level.max()) + 1, longest)
+    return Circuit(number, count, kinds, outputs, drivers, tables, int(level.max()) + 1, longest, clock_fj)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hw.errors import BadInput
+from synth.gate.circuit import clock_share
 from synth.gate.delays import Delays
 from synth.gate.library import Library
 from synth.gate.netlist import Netlist
@@ -46,8 +47,8 @@ class Comparison:
 
 
 def block_of_net(netlist: Netlist, library: Library) -> tuple[np.ndarray, np.ndarray]:
-    """Block [nets] that a net's energy is charged to, as the simulation does: its driver's, else that of its first
-    reader, -1 for neither; and whether a cell drives it [nets]."""
+    """Block [nets] that a net's energy is charged to, as the simulation does but for the clock's own net: its driver's,
+    else that of its first reader, -1 for neither; and whether a cell drives it [nets]."""
     block, driven = np.full(netlist.nets, -1), np.zeros(netlist.nets, dtype=bool)
     pins = [
         (net, library.cells[kind].pins[name].direction == "output", int(of))
@@ -67,8 +68,11 @@ def simulated_energy(netlist: Netlist, library: Library, delays: Delays, result:
     """The simulation's energy [blocks] without the clock's estimated tree and nets that the outside drives, fJ."""
     block, driven = block_of_net(netlist, library)
     outside = np.where(driven, 0.0, 0.5 * delays.load_ff * delays.voltage_v**2) + delays.extra_fj
-    charged = block >= 0
-    left_out = np.bincount(block[charged], (outside * result.toggles)[charged], len(netlist.blocks))
+    left_out_fj = outside * result.toggles
+    clock = netlist.signals[netlist.clock][0]
+    charged = (block >= 0) & (np.arange(netlist.nets) != clock)
+    left_out = np.bincount(block[charged], left_out_fj[charged], len(netlist.blocks))
+    left_out += clock_share(netlist) * left_out_fj[clock]
     return result.energy_fj.sum(axis=(0, 2)) - left_out
 
 

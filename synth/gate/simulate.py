@@ -25,7 +25,8 @@ class Result:
     """Energy and transitions of windows of cycles, by block of the netlist, and the activity of each net.
 
     energy_fj [windows, blocks, ENERGIES]: internal energy of the cells (own power of data pins included), switching of
-    nets, all of the clock (nets, cells of its network, own power of clock pins), leakage.
+    nets, all of the clock (nets, cells of its network, own power of clock pins), leakage. A net is charged to the block
+    of its driver, or of its first reader at an input; the clock's own net and its tree to all, by their pins on it.
     transitions [windows, blocks]. window_cycles [windows]: the last window may be shorter.
     toggles, high_ps [nets]: transitions of each net of the netlist, and how long it was 1.
     unknown: cells whose first state the trace does not tell; they start at 0. checked: bits compared in every cycle.
@@ -180,6 +181,7 @@ def run(
 
     window_cycles = np.full(windows, window, np.int64)
     window_cycles[-1] = trace.cycles - window * (windows - 1)
+    results["energy_fj"][:, :, ENERGIES.index("clock_pin")] += 2 * window_cycles[:, None] * circuit.clock_fj
     leakage_nw = np.bincount(netlist.block, weights=delays.leakage_nw, minlength=len(netlist.blocks))
     leakage_fj = window_cycles[:, None] * leakage_nw * (period * 1e-6)  # nW ps = 1e-6 fJ
     drawn = circuit.number >= 0

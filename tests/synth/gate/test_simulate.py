@@ -194,6 +194,26 @@ def test_windows_and_blocks_add_up_and_runs_are_the_same():
     assert whole.energy_per_cycle_fj == pytest.approx(whole.energy_fj.sum() / 20)
 
 
+def test_the_clock_is_charged_to_the_blocks_by_their_pins():
+    cells = [(f"f{k}", "DFF", f"D=a CLK=clk Q=q{k}") for k in range(3)] + [("u", "INV", "A=a Y=y")]
+    netlist = circuit(cells, inputs=["clk", "a"], outputs=["q0", "q1", "q2", "y"], clock="clk")
+    netlist = replace(netlist, blocks=("one", "two", "none"), block=np.array([0, 1, 1, 2], np.int32))
+    trace = trace_of(a="000", q0="000", q1="000", q2="000", y="111")
+    result, delays = go(netlist, trace), annotate(netlist, LIBRARY, WIRES)
+    clock = result.energy_fj[:, :, ENERGIES.index("clock_pin")].sum(axis=0)
+    assert clock[1] == pytest.approx(2 * clock[0])
+    assert clock[2] == 0
+    edge_fj = 0.5 * delays.load_ff[net(netlist, "clk")] * delays.voltage_v**2 + delays.extra_fj[net(netlist, "clk")]
+    pins = LIBRARY.cells["DFF"].pins["CLK"].power  # what the pin draws by itself
+    assert edge_fj > 0
+    assert pins
+    own_fj = clock.sum() - 4 * edge_fj
+    without = go(netlist, trace_of(a="00", q0="00", q1="00", q2="00", y="11"))
+    half = without.energy_fj[:, :, ENERGIES.index("clock_pin")].sum() - 2 * edge_fj
+    assert own_fj == pytest.approx(2 * half)
+    assert own_fj > 0
+
+
 def test_a_wrong_value_is_named():
     trace = trace_of(a="0100", y="1001")
     with pytest.raises(CheckFailed, match="y is 1 at the end of cycle 2 in the netlist of circuit, the trace has 0"):
