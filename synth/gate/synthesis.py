@@ -24,7 +24,8 @@ VERILOG = "design.v"
 FORMAT = 1  # of what a folder of a synthesis holds
 # Equal nodes are merged and the structure is kept otherwise: what reduces nodes (dc2, dch) makes ripple-carry adders of
 # parallel-prefix ones, which costs a neuron half of its clock rate and saves no area.
-ABC = "strash; &get -n; &fraig -x; &nf -p; &put; topo; buffer -N 16; topo; upsize; dnsize"
+ABC = "strash; &get -n; &fraig -x; &nf -p; &put; topo"
+SIZED = f"{ABC}; buffer -N 16; topo; upsize; dnsize"
 LEGAL = " ".join(f"-cell $_{kind}_ 01" for kind in ("DFF_?", "DFFE_?P", "DFF_???", "DFFE_???P", "DLATCH_?"))
 SYNCHRONOUS = "-cell $_SDFF_??0_ 01 -cell $_SDFF_??1_ 01 -cell $_SDFFCE_??0P_ 01 -cell $_SDFFCE_??1P_ 01"
 
@@ -33,8 +34,9 @@ SYNCHRONOUS = "-cell $_SDFF_??0_ 01 -cell $_SDFF_??1_ 01 -cell $_SDFFCE_??0P_ 01
 class Options:
     """booth: Booth multipliers. clock_gate_bits: fewest flip-flops behind a common enable that get a clock gate, 0 for
     no clock gates. flat: map the top as one block, which loses the blocks' names. macros: memories that are SRAMs,
-    patterns of "block.memory". boundary: modules that stay instances. load_ff: what each output of a block drives, for
-    ABC.
+    patterns of "block.memory". boundary: modules that stay instances. sized: buffers and sizes of cells for speed (a
+    neuron's clock is 10 % faster; blocks of 100,000 cells take many minutes). load_ff: what each output of a block then
+    drives. Without it no net is buffered here: `synth.gate.buffers` does that for a netlist.
     """
 
     booth: bool = True
@@ -42,6 +44,7 @@ class Options:
     flat: bool = False
     macros: tuple[str, ...] = ("bank.lane_*", "nbin.bank_*", "nbout.bank_*")
     boundary: tuple[str, ...] = ()
+    sized: bool = False
     load_ff: float = 10.0
 
 
@@ -129,7 +132,7 @@ def _script(library: Library, top: str, options: Options, liberty: Sequence[str]
         f"clockgate {gate} -min_net_size {options.clock_gate_bits}" if gate else "",
         f"dfflibmap {given}",
         "opt",
-        f"abc {given} -constr abc.constr -script +{ABC.replace(' ', ',')}",
+        f"abc {given} -constr abc.constr -script +{(SIZED if options.sized else ABC).replace(' ', ',')}",
         "setattr -mod -unset keep_hierarchy *",
         "flatten",
         "opt_clean",
