@@ -37,13 +37,14 @@ def _wanted(netlist: Netlist, trace: Trace, name: str, what: str) -> int:
 
 
 def _recorded(netlist: Netlist, trace: Trace) -> dict[int, tuple[int, str]]:
-    """Column and name of each net of the netlist that the trace has; of several signals of a net the first by name."""
+    """Column and name of each net of the netlist that the trace has; of several signals of a net the first by name. A
+    signal may have lost its highest bits in synthesis."""
     found: dict[int, tuple[int, str]] = {}
     for name in sorted(netlist.signals):
         place = trace.places.get(name)
         if place is None:
             continue
-        if place[1] != len(netlist.signals[name]):
+        if place[1] < len(netlist.signals[name]):
             _wanted(netlist, trace, name, "a signal")
         for at, net in enumerate(netlist.signals[name]):
             if net > ONE:

@@ -78,7 +78,7 @@ class _Reader:
             if not entry.get("hide_name"):
                 nets = tuple(net if (net := self.net(bit)) in driven else GONE for bit in entry["bits"])
                 if any(net != GONE for net in nets):
-                    signals.setdefault(name, nets)
+                    signals.setdefault(name.removeprefix("\\"), nets)  # kept before names that begin with $
         names: Names = {}
         for name, nets in signals.items():
             for net in set(nets) - {GONE, ZERO, ONE}:
@@ -111,6 +111,7 @@ class _Reader:
     ) -> list[str]:
         """Signals not yet in ``known`` that together hold ``nets``: as few as serve, without other nets if possible."""
         chosen: list[str] = []
+        block = f"{sram.rpartition('.')[0]}."
         wanted = set(nets)
         left = wanted - {net for name in known for net in signals[name]}
         while left:
@@ -119,11 +120,13 @@ class _Reader:
                 raise BadInput(
                     f"{self.path}: pin {pin} of SRAM {sram} has no name for a trace to hold: name its net in the RTL"
                 )
-            # a name that Verilator traces without an option, few strangers, many of the wanted, the same every time
+            # a name of the SRAM's block that Verilator traces without an option and that another run of the generator
+            # gives again, few strangers, many of the wanted, the same every time
             best = min(
                 found,
                 key=lambda name: (
-                    name.rpartition(".")[2].startswith("_"),
+                    name.rpartition(".")[2].startswith(("_", "$")),
+                    not name.startswith(block),
                     len(set(signals[name]) - wanted),
                     -len(set(signals[name]) & left),
                     name,

@@ -241,6 +241,14 @@ def test_a_state_behind_an_inverter_is_known():
     assert go(netlist, trace_of(d="1001", q="0011")).toggles[net(netlist, "q")] == 1
 
 
+def test_a_signal_that_lost_its_highest_bits_is_known():
+    netlist = circuit([("f", "DFF", "D=d CLK=clk Q=q")], inputs=["clk", "d"], outputs=[], clock="clk")
+    wide = Trace({"d": (0, 1), "q": (1, 2)}, np.array([[1, 1, 0], [0, 1, 0], [0, 0, 1]], np.uint8))
+    result = go(netlist, wide)
+    assert result.unknown == ()
+    assert (result.checked, result.toggles[net(netlist, "q")]) == (1, 1)
+
+
 def test_states_that_no_signal_tells():
     netlist = circuit(
         [("f", "DFF", "D=d CLK=clk Q=s"), ("g", "AND2", "A=s B=d Y=y")],

@@ -70,9 +70,10 @@ def test_instance_at_the_boundary(tmp_path):
 
 def test_names_of_an_srams_pins(tmp_path):
     sram = cell("$mem_v2", SRAM, RD_CLK=[2], RD_ADDR=[4, 5], RD_DATA=[7, 8])
-    names = {"s.wide": [7, 8, 5], "s.data": [7, 8], "s._0_": [7, 8], "s.low": [7]}
+    names = {"s.wide": [7, 8, 5], "s.data": [7, 8], "s._0_": [7, 8], "s.low": [7], "data": [7, 8], "\\$5": [7, 8]}
     found = netlist(tmp_path, {"g": gate(7, 5), "s.words": sram}, **names)
-    assert found.inputs == ("clk", "a", "s.data")  # no underscore, no other nets, the whole word
+    assert found.inputs == ("clk", "a", "s.data")  # its own, no underscore, no $, no other nets, the whole word
+    assert found.signals["$5"] == found.signals["s.data"]  # a public name that begins with $, as a trace has it
     assert found.outputs == ("y",)  # bit 4 of the address is an input, bit 5 is y itself
 
 
