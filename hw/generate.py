@@ -8,6 +8,7 @@ from pathlib import Path
 from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 
+from hw.annotation import annotation
 from hw.errors import atomic_path, write_atomic
 from hw.events import COUNTER_BITS, event_names
 from hw.isa import isa
@@ -24,11 +25,13 @@ def generate(params: TileParams, out: Path) -> tuple[Path, Path]:
     """Write ``out/tile.v`` and ``out/tile.json``; returns both paths.
 
     The sidecar holds the parameters and their hash, the ports with their widths, the packing of the snapshot, the
-    number of clocked register bits of the tile without counters (SRAM excluded) and the generator's version: readers
-    never guess.
+    number of clocked register bits of the tile without counters (SRAM excluded), how many of them an event counts
+    (hw.annotation) and the generator's version: readers never guess.
     """
     texts = _modules(params)
-    built = params.replace(counters=False, activity=False)  # what would be made: measuring is not part of it
+    made = _modules(params.replace(counters=False, activity=False))  # what would be made: measuring is not part of it
+    built = registers("\n".join(made), TOP)
+    measuring = registers("\n".join(texts), TOP) if params.activity else None
     if params.activity:
         texts.append(monitor("\n".join(texts), TOP, params))
         texts += [(CELLS / name).read_text() for name in ("toggle_register.sv", "toggle_probe.sv")]
@@ -44,7 +47,8 @@ def generate(params: TileParams, out: Path) -> tuple[Path, Path]:
         if params.counters
         else None,
         "instruction_beats": isa(params).instruction_beats,
-        "register_bits": sum(register.width for register in registers("\n".join(_modules(built)), TOP)),
+        "register_bits": sum(register.width for register in built),
+        "annotation": annotation(built, measuring),
         "versions": {"amaranth": version("amaranth")},
     }
     with atomic_path(out / "tile.json") as path:

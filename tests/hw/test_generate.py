@@ -18,6 +18,7 @@ from hw.monitor import registers
 from hw.params import RESULT_CELLS, TileParams, preset
 
 KEYS = {"schema", "top", "parameters", "hash", "ports", "snapshot", "instruction_beats", "register_bits", "versions"}
+KEYS |= {"annotation"}
 
 BY_HAND = """\
 module leaf(clk, rst, q);
@@ -100,6 +101,9 @@ def check(p: TileParams, source: Path, side: Path) -> dict[str, Any]:
     # the registers of products and operands alone
     least = p.neurons * p.synapses * 2 * p.fmt.width + p.groups * p.synapses * p.fmt.width
     assert least < sidecar["register_bits"] < 10 * least
+    shares = sidecar["annotation"].values()
+    assert sum(share["bits"] for share in shares) == sidecar["register_bits"]
+    assert all(0 <= share["counted"] <= share["bits"] for share in shares)
     return sidecar
 
 
@@ -112,6 +116,11 @@ def test_the_same_parameters_give_the_same_bytes(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["tile.json", "tile.v"]
     sidecar, text = check(p, *first), first[0].read_text()
     assert sidecar["snapshot"]["events"] == list(event_names(activity=True))
+    annotation = sidecar["annotation"]
+    products = p.neurons * p.synapses * 2 * p.fmt.width
+    assert products < annotation["neurons"]["counted"] <= annotation["neurons"]["bits"]
+    assert all(share["counted"] == share["bits"] for name, share in annotation.items() if name != "neurons")
+    assert annotation.keys() >= {"nfu", "post", "engine", "control", "dma", "arbiter", "margin", "tile"}
     width = sidecar["snapshot"]["counter_bits"] * len(event_names(activity=True))
     assert sidecar["ports"]["snapshot"] == {"direction": "output", "width": width}
     for cell in ("toggle_register", "toggle_probe"):
@@ -125,6 +134,7 @@ def test_without_counters_there_is_no_snapshot(tmp_path: Path) -> None:
     sidecar = check(p, source, side)
     assert sidecar["snapshot"] is None
     assert "snapshot" not in sidecar["ports"]
+    assert {share["counted"] for share in sidecar["annotation"].values()} == {0}
     assert sidecar["register_bits"] == bits(source.read_text())
     assert "toggle" not in source.read_text().replace("toggles", "").replace("clear_toggle", "")
 
