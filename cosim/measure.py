@@ -135,11 +135,15 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
+def sidecar(params: TileParams) -> dict[str, Any]:
+    """What the tile's generator says of it: ``tile.json``, made with its Verilog in build/verilog."""
+    _, path = generate(params, Path("build/verilog") / f"{params.name}-{params.hash}")
+    return dict(json.loads(path.read_text()))
+
+
 def register_bits(params: TileParams) -> int:
-    """Flip-flops of the tile; its Verilog is made where it is not there."""
-    folder = Path("build/verilog") / f"{params.name}-{params.hash}"
-    generate(params, folder)
-    return int(json.loads((folder / "tile.json").read_text())["register_bits"])
+    """Flip-flops of the tile as it would be made."""
+    return int(sidecar(params)["register_bits"])
 
 
 def measure(
@@ -168,7 +172,7 @@ def measure(
 def write(folder: Path, common: Measurement, done: Sequence[tuple[dict[str, Any], Outcome]], command: str) -> None:
     """The measurement's two files; the JSON comes last, so that a folder with it is whole."""
     params = common.params
-    tools = find_toolchain()
+    tools, generated = find_toolchain(), sidecar(params)
     cycles, seconds = (sum(getattr(outcome, name) for _, outcome in done) for name in ("cycles", "seconds"))
     header = {
         "schema": 1,
@@ -177,7 +181,8 @@ def write(folder: Path, common: Measurement, done: Sequence[tuple[dict[str, Any]
         "format": str(params.fmt),
         "tile": params.as_dict(),
         "tile_hash": params.hash,
-        "register_bits": register_bits(params),
+        "register_bits": generated["register_bits"],
+        "annotation": generated["annotation"],
         "activity": params.activity,
         "seed": common.seed,
         "versions": {name: version(name) for name in ("amaranth", "cocotb", "torch", "numpy")}

@@ -10,13 +10,16 @@ import numpy as np
 from scipy import stats
 
 from hw.errors import BadInput
-from hw.events import WORK, event_names
+from hw.events import TOGGLES, WORK, event_names
 from hw.params import TileParams
 from synth.technology import COMPONENTS, DRAM_EVENTS, EVENT_KEYS, ONCHIP, RATES, VIEW_EVENTS, Banded, Level, Technology
 
 Edge = Literal["low", "value", "high"]
 EDGES: tuple[Edge, ...] = ("low", "value", "high")
 CONFIDENCE = 0.99
+#: What the DRAM's energy is made of, by command and by what it stands by.
+DRAM_PARTS = ("activate", "read", "write", "io", "termination", "background", "refresh")
+ACTIVATES = "dram_activates"
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,25 @@ class EnergyModel:
             self._units[f"{name}_leakage_mw_per_kib"] = size / 1024
 
     @property
-    def source_levels(self) -> dict[str, str]:
-        """Source level of each component; counts of all of them are measured in RTL."""
-        return {name: self.level if name == "nfu" else "table" for name in COMPONENTS}
+    def source_levels(self) -> dict[str, Level]:
+        """Source level of each component: ``rtl_activity`` where measured toggles price a part of it."""
+        toggled = {self.component(event.name) for event in TOGGLES} if self.level == "rtl_activity" else set()
+        return {name: "rtl_activity" if name in toggled else "table" for name in COMPONENTS}
+
+    def component(self, key: str) -> str | None:
+        """Component that an event's or a rate's price goes to at this level; None where it is free."""
+        price = self.technology.price(self._fmt, key, self.level)
+        return None if price is None else price.component
+
+    def counts(self) -> dict[str, set[str]]:
+        """Component -> counts that its energy is made of: events, ``cycles``, ``dram_activates``."""
+        found: dict[str, set[str]] = {name: set() for name in COMPONENTS}
+        events = [name for name in EVENT_KEYS if self.level == "rtl_activity" or not name.startswith("toggle_")]
+        for key in (*events, *RATES):
+            if component := self.component(key):
+                found[component].add("cycles" if key in RATES else key)
+        found["dram"] |= {*DRAM_EVENTS, ACTIVATES, "cycles"}
+        return found
 
     def components_pj(self, work: Work, edge: Edge = "value") -> dict[str, np.ndarray]:
         """Energy in pJ [images] of each component, with every price at its value or at one edge of its band."""
@@ -84,15 +103,29 @@ class EnergyModel:
                 # mW x ns = pJ
                 span = time_ns if "_mw_" in key else cycles
                 energy[price.component] += span * (at(price) * self._units[key])
-        dram = self.technology.dram
-        for way in ("read", "write"):
-            bits = work.count(f"dram_{way}") * self._params.beat_bits
-            for part in ("core", "io", "termination"):
-                energy["dram"] += bits * at(getattr(dram, f"{way}_{part}_pj_per_bit"))
-        energy["dram"] += work.dram_activates * at(dram.activate_pj_per_row)
-        for standing in (dram.background_mw, dram.refresh_mw, dram.idle_termination_mw):
-            energy["dram"] += time_ns * at(standing)
+        energy["dram"] = np.sum(list(self.dram_pj(work, edge).values()), axis=0)
         return energy
+
+    def dram_pj(self, work: Work, edge: Edge = "value") -> dict[str, np.ndarray]:
+        """Energy in pJ [images] of each of DRAM_PARTS; their sum is the component ``dram``."""
+
+        def at(name: str) -> float:
+            return float(getattr(getattr(self.technology.dram, name), edge))
+
+        time_ns = work.count("cycles") * self._params.clock_ns
+        bits = {way: work.count(f"dram_{way}") * self._params.beat_bits for way in ("read", "write")}
+
+        def moved(part: str) -> np.ndarray:
+            return sum((bits[way] * at(f"{way}_{part}_pj_per_bit") for way in bits), np.zeros(len(time_ns)))
+
+        return {
+            "activate": work.dram_activates * at("activate_pj_per_row"),
+            **{way: bits[way] * at(f"{way}_core_pj_per_bit") for way in bits},
+            "io": moved("io"),
+            "termination": moved("termination") + time_ns * at("idle_termination_mw"),
+            "background": time_ns * at("background_mw"),
+            "refresh": time_ns * at("refresh_mw"),
+        }
 
 
 def event_prices(technology: Technology, params: TileParams, register_bits: int) -> dict[str, float]:

@@ -80,11 +80,24 @@ class Run(_Strict):
         return self
 
 
+class RegisterShare(_Strict):
+    """Register bits of one component of the tile, and how many of them have their changes counted by an event."""
+
+    bits: Count
+    counted: Count
+
+    @model_validator(mode="after")
+    def _within(self) -> "RegisterShare":
+        if self.counted > self.bits:
+            raise ValueError(f"counted wants at most the {self.bits} bits, not {self.counted}")
+        return self
+
+
 class Header(_Strict):
     """``measurement.json``.
 
     register_bits: flip-flops of the tile that would be built, so of its tile.json with counters and activity off;
-    memories excluded.
+    memories excluded. annotation: the same by component of the tile, with those that an event counts.
     """
 
     file_schema: Literal[1] = Field(alias="schema")
@@ -94,6 +107,7 @@ class Header(_Strict):
     tile: dict[str, Any]
     tile_hash: str
     register_bits: int = Field(gt=0)
+    annotation: dict[str, RegisterShare] = Field(min_length=1)
     activity: bool
     seed: int
     versions: dict[str, str]
@@ -103,6 +117,15 @@ class Header(_Strict):
     simulation: Simulation
     events: list[str]
     runs: list[Run] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _registers(self) -> "Header":
+        total = sum(share.bits for share in self.annotation.values())
+        if total != self.register_bits:
+            raise ValueError(f"annotation wants components of {self.register_bits} bits together, not {total}")
+        if not self.activity and any(share.counted for share in self.annotation.values()):
+            raise ValueError("annotation wants no counted bits in a measurement without activity")
+        return self
 
     @field_validator("runs")
     @classmethod

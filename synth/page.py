@@ -5,9 +5,20 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from synth.energy import DRAM_PARTS
 from synth.plots import COLOURS, label
 from synth.report_schema import Report
 from synth.technology import COMPONENTS
+
+DRAM_LABELS = {
+    "activate": "activate and precharge",
+    "read": "read, core",
+    "write": "write, core",
+    "io": "I/O",
+    "termination": "termination",
+    "background": "background",
+    "refresh": "refresh",
+}
 
 
 def _number(value: float, digits: int = 3) -> str:
@@ -38,4 +49,5 @@ def page(result: Report, drawn: dict[str, Path]) -> str:
     runs = [(f"fraction {name}" if name != "opportunistic" else name, item) for name, item in result.runs()]
     template = environment.get_template("page.html.j2")
     names = [(name, label(name), COLOURS[name]) for name in COMPONENTS]
-    return template.render(r=result, runs=runs, images=images, components=names)
+    parts = [(name, DRAM_LABELS[name]) for name in DRAM_PARTS]
+    return template.render(r=result, runs=runs, images=images, components=names, dram_parts=parts)

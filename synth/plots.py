@@ -98,7 +98,7 @@ def _profiles(result: Report) -> Figure:
         shown += edges
     names = list(runs[0][1].energy_profiles_uj.profiles)
     for place, name in enumerate(names):
-        values = [item.energy_profiles_uj.profiles[name]["onchip"] for _, item in runs]
+        values = [item.energy_profiles_uj.profiles[name].onchip for _, item in runs]
         shift = 0.4 * ((place + 0.5) / len(names) - 0.5)
         axes.plot([x + shift for x in range(len(runs))], values, "ov^sD"[place % 5], markersize=7, label=name)
         shown += values

@@ -1,4 +1,4 @@
-"""The report of one measurement: report.json, energy.csv, three pictures and a page, all from the same figures.
+"""The report of one measurement: report.json, two CSV files, three pictures and a page, all from the same figures.
 
 The same measurement and profile give the same bytes: nothing in the files depends on when or where they were made.
 """
@@ -6,6 +6,7 @@ The same measurement and profile give the same bytes: nothing in the files depen
 import csv
 import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from pydantic import ValidationError
 
 from hw.errors import BadInput, write_atomic
 from hw.params import preset
-from synth.energy import CONFIDENCE, EDGES, EnergyModel, Work, interval, totals
+from synth.annotation import LEAST, coverage
+from synth.energy import CONFIDENCE, DRAM_PARTS, EnergyModel, Work, interval, totals
+from synth.figures import dram_figures, energy_figures, seven
 from synth.measurement import Measurement, read_measurement
 from synth.page import page
 from synth.plots import pictures
@@ -26,26 +29,25 @@ T16_LENET = ((0.1, 4.61, 5.59), (0.2, 14.43, 17.48), (0.5, 75.54, 91.61), (1.0, 
 T16_SOURCE = "Tann et al. 2016, Table 4, LeNet, on its own 65 nm accelerator, without DRAM"
 
 
-def _figure(value: float) -> float:
-    """Seven significant digits: what a report prints, and the same on every machine."""
-    return float(f"{float(value):.7g}")
+@dataclass(frozen=True)
+class Priced:
+    """A profile's model of the measured tile and the annotation coverage of its components."""
+
+    model: EnergyModel
+    coverage: dict[str, float]
 
 
 def _pair(values: np.ndarray) -> tuple[float, float] | None:
     bounds = interval(values)
-    return None if bounds is None else (_figure(bounds[0]), _figure(bounds[1]))
+    return None if bounds is None else (seven(bounds[0]), seven(bounds[1]))
 
 
-def _mean_uj(energy_pj: dict[str, np.ndarray]) -> dict[str, float]:
-    parts = {name: float(np.mean(energy_pj[name])) / 1e6 for name in COMPONENTS}
-    return {name: _figure(value) for name, value in {**parts, "total": sum(parts.values())}.items()}
-
-
-def _spread(models: dict[str, EnergyModel], work: Work) -> dict[str, Any]:
+def _spread(priced: dict[str, Priced], work: Work) -> dict[str, Any]:
     shown = {}
-    for name, model in models.items():
-        onchip, total = totals(model.components_pj(work))
-        shown[name] = {"onchip": _figure(np.mean(onchip) / 1e6), "total": _figure(np.mean(total) / 1e6)}
+    for name, item in priced.items():
+        figures = energy_figures(item.model, work, item.coverage)
+        sums = {key: figures[key]["value_uj"] for key in ("onchip", "total")}
+        shown[name] = {**sums, "onchip_figure": figures["onchip"], "total_figure": figures["total"]}
     return {
         "low": min(item["onchip"] for item in shown.values()),
         "high": max(item["onchip"] for item in shown.values()),
@@ -55,51 +57,54 @@ def _spread(models: dict[str, EnergyModel], work: Work) -> dict[str, Any]:
     }
 
 
-def _figures(measured: Measurement, index: int, models: dict[str, EnergyModel], profile: str) -> dict[str, Any]:
+def _figures(measured: Measurement, index: int, priced: dict[str, Priced], profile: str) -> dict[str, Any]:
     run, counts = measured.header.runs[index], measured.counts[index]
     work = Work(tuple(measured.header.events), counts.events, counts.dram_activates)
-    model = models[profile]
-    by_edge = {edge: model.components_pj(work, edge) for edge in EDGES}
-    onchip, total = totals(by_edge["value"])
+    model, share = priced[profile].model, priced[profile].coverage
+    figures = energy_figures(model, work, share)
+    shown = {name: figures[name] for name in (*COMPONENTS, "total")}
+    onchip, total = totals(model.components_pj(work))
     cycles = float(np.mean(measured.column(index, "cycles")))
     return {
-        "cycles": _figure(cycles),
-        "time_us": _figure(cycles * measured.params.clock_ns / 1e3),
-        "energy_uj": _mean_uj(by_edge["value"]),
-        "energy_low_uj": _mean_uj(by_edge["low"]),
-        "energy_high_uj": _mean_uj(by_edge["high"]),
+        "cycles": seven(cycles),
+        "time_us": seven(cycles * measured.params.clock_ns / 1e3),
+        "energy_uj": {name: figure["value_uj"] for name, figure in shown.items()},
+        "energy_low_uj": {name: figure["band_uj"][0] for name, figure in shown.items()},
+        "energy_high_uj": {name: figure["band_uj"][1] for name, figure in shown.items()},
         "energy_ci99_uj": _pair(total / 1e6),
-        "energy_onchip_uj": _figure(np.mean(onchip) / 1e6),
+        "energy_onchip_uj": figures["onchip"]["value_uj"],
         "energy_onchip_ci99_uj": _pair(onchip / 1e6),
-        "energy_profiles_uj": _spread(models, work),
+        "energy_profiles_uj": _spread(priced, work),
+        "energy_figures": figures,
+        "dram_figures": dram_figures(model, work, share),
         "source_level": model.level,
         "source_levels": model.source_levels,
         **run.model_dump(by_alias=True, include={"accuracy", "images_compared", "words_compared", "mismatches"}),
     }
 
 
-def _increments(measured: Measurement, models: dict[str, EnergyModel], profile: str) -> list[dict[str, Any]]:
+def _increments(measured: Measurement, priced: dict[str, Priced], profile: str) -> list[dict[str, Any]]:
     keys = {"fraction", "channels", "macs", "dram_bytes", "limit_cycles"}
     return [
-        {**run.model_dump(include=keys), **_figures(measured, index, models, profile)}
+        {**run.model_dump(include=keys), **_figures(measured, index, priced, profile)}
         for index, run in enumerate(measured.header.runs)
         if run.kind == "increment"
     ]
 
 
 def _opportunistic(
-    measured: Measurement, models: dict[str, EnergyModel], profile: str, full: dict[str, Any]
+    measured: Measurement, priced: dict[str, Priced], profile: str, full: dict[str, Any]
 ) -> dict[str, Any] | None:
     for index, run in enumerate(measured.header.runs):
         if run.kind == "opportunistic":
-            figures = _figures(measured, index, models, profile)
+            figures = _figures(measured, index, priced, profile)
             return {
                 **figures,
                 **run.model_dump(include={"score", "thresholds"}),
                 "stops": np.bincount(measured.stopped(index), minlength=run.increment + 1).tolist(),
-                "accuracy_drop": _figure(full["accuracy"]["rtl"] - run.accuracy.rtl),
-                "saving": _figure(1 - figures["energy_onchip_uj"] / full["energy_onchip_uj"]),
-                "saving_with_dram": _figure(1 - figures["energy_uj"]["total"] / full["energy_uj"]["total"]),
+                "accuracy_drop": seven(full["accuracy"]["rtl"] - run.accuracy.rtl),
+                "saving": seven(1 - figures["energy_onchip_uj"] / full["energy_onchip_uj"]),
+                "saving_with_dram": seven(1 - figures["energy_uj"]["total"] / full["energy_uj"]["total"]),
             }
     return None
 
@@ -120,14 +125,14 @@ def _paper(measured: Measurement, increments: list[dict[str, Any]]) -> list[dict
 def build_report(measured: Measurement, technologies: dict[str, Technology], profile: str) -> Report:
     """The report's content: ``technologies`` holds ``profile`` and those of the band, by name."""
     header = measured.header
-    models = {
-        name: EnergyModel(technology, measured.params, header.register_bits, header.activity)
-        for name, technology in technologies.items()
-    }
+    priced = {}
+    for name, technology in technologies.items():
+        model = EnergyModel(technology, measured.params, header.register_bits, header.activity)
+        priced[name] = Priced(model, coverage(model, header.events, header.annotation))
     technology = technologies[profile]
-    increments = _increments(measured, models, profile)
-    copied = {"network", "dataset", "format", "tile", "tile_hash", "register_bits", "activity", "images", "seed"}
-    copied |= {"versions", "commit", "command", "simulation"}
+    increments = _increments(measured, priced, profile)
+    copied = {"network", "dataset", "format", "tile", "tile_hash", "register_bits", "annotation", "activity"}
+    copied |= {"images", "seed", "versions", "commit", "command", "simulation"}
     content = {
         "schema": 1,
         **header.model_dump(by_alias=True, include=copied),
@@ -138,10 +143,13 @@ def build_report(measured: Measurement, technologies: dict[str, Technology], pro
             "only, not the error of a price, of wires or of glitches",
             "band": "energy_low_uj and energy_high_uj: every price of the profile at one edge of its band at once; "
             f"energy_profiles_uj: the same counts under {', '.join(technologies)}",
+            "activity": "counted in every cycle of every image of the report: no windows are sampled",
+            "annotation": "share of what an energy is made of whose activity was counted in RTL, not assumed: register "
+            f"bits where toggles price it, counts everywhere; a figure below {LEAST:.0%} is refused",
             "not_covered": list(technology.not_covered),
         },
         "increments": increments,
-        "opportunistic": _opportunistic(measured, models, profile, increments[-1]),
+        "opportunistic": _opportunistic(measured, priced, profile, increments[-1]),
         "paper": _paper(measured, increments),
     }
     try:
@@ -151,7 +159,7 @@ def build_report(measured: Measurement, technologies: dict[str, Technology], pro
 
 
 def table_csv(result: Report) -> str:
-    """One line per increment and the opportunistic run: accuracy, time and every energy with band and interval."""
+    """One line per increment and the opportunistic run: accuracy, time, every energy, the total's band and interval."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = [*COMPONENTS, "total"]
@@ -159,7 +167,7 @@ def table_csv(result: Report) -> str:
         ["run", "fraction", "accuracy_rtl", "mismatches", "cycles", "time_us"]
         + [f"{name}_uj" for name in names]
         + ["onchip_uj", "total_low_uj", "total_high_uj", "total_ci99_low_uj", "total_ci99_high_uj"]
-        + ["source_level", "technology"]
+        + ["source_level", "technology", "total_coverage"]
     )
     rows = [(f"increment {i + 1}", item.fraction, item) for i, item in enumerate(result.increments)]
     shown = rows if result.opportunistic is None else [*rows, ("opportunistic", "", result.opportunistic)]
@@ -170,15 +178,30 @@ def table_csv(result: Report) -> str:
             + [item.energy_onchip_uj, item.energy_low_uj.total, item.energy_high_uj.total]
             + list(item.energy_ci99_uj or ("", ""))
             + [item.source_level, result.technology.name]
+            + [item.energy_figures.total.coverage if item.energy_figures else ""]
         )
+    return text.getvalue()
+
+
+def figures_csv(result: Report) -> str:
+    """One line per energy of every run, the DRAM's parts among them, with all that stands behind it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["run", "energy", "value_uj", "low_uj", "high_uj", "source_level", "profile", "coverage"])
+    for run, item in result.runs():
+        named = [(name, getattr(item.energy_figures, name)) for name in (*COMPONENTS, "onchip", "total")]
+        named += [(f"dram_{part}", getattr(item.dram_figures, part)) for part in DRAM_PARTS]
+        for name, figure in named:
+            values = [figure.value_uj, *figure.band_uj, figure.source_level, figure.profile, figure.coverage]
+            writer.writerow([run, name, *values])
     return text.getvalue()
 
 
 def report(measurement_dir: str | Path, out_dir: str | Path, profile: str = DEFAULT_PROFILE) -> Path:
     """Write the report of a measurement folder into ``out_dir``; returns the path of report.json.
 
-    Writes energy.csv, energy.png, accuracy.png, profiles.png, index.html and, last, report.json, each whole or not at
-    all. Raises BadInput before anything is written.
+    Writes energy.csv, figures.csv, energy.png, accuracy.png, profiles.png, index.html and, last, report.json, each
+    whole or not at all. Raises BadInput before anything is written.
     """
     measured = read_measurement(measurement_dir)
     chosen = load_technology(profile)
@@ -187,6 +210,7 @@ def report(measurement_dir: str | Path, out_dir: str | Path, profile: str = DEFA
     out = Path(out_dir)
     drawn = pictures(result, out)
     write_atomic(out / "energy.csv", table_csv(result))
+    write_atomic(out / "figures.csv", figures_csv(result))
     write_atomic(out / "index.html", page(result, drawn))
     content = result.model_dump(by_alias=True, mode="json")
     return write_atomic(out / "report.json", json.dumps(content, indent=2, sort_keys=False) + "\n")

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from synth.measurement import Accuracy, Simulation
+from synth.annotation import LEAST
+from synth.measurement import Accuracy, RegisterShare, Simulation
 
 
 class _Strict(BaseModel):
@@ -13,6 +14,8 @@ class _Strict(BaseModel):
 
 Energy = Annotated[float, Field(ge=0)]
 Interval = tuple[float, float]
+SourceLevel = Literal["table", "rtl_activity", "gate"]
+Share = Annotated[float, Field(ge=LEAST, le=1)]
 
 
 class EnergyUj(_Strict):
@@ -29,6 +32,61 @@ class EnergyUj(_Strict):
     total: Energy
 
 
+class Figure(_Strict):
+    """An energy with what it takes to judge it. band_uj: with every price at the low, then the high edge of its band.
+
+    coverage: annotation coverage, share of what the energy is made of whose activity was counted (synth.annotation).
+    """
+
+    value_uj: Energy
+    band_uj: Interval
+    source_level: SourceLevel
+    profile: str
+    coverage: Share
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Figure":
+        if not 0 <= self.band_uj[0] <= self.value_uj <= self.band_uj[1]:
+            raise ValueError(f"wants 0 <= low <= {self.value_uj} <= high, not {self.band_uj}")
+        return self
+
+
+class EnergyFigures(_Strict):
+    """The energies of ``energy_uj``, and ``onchip``, each as a whole figure."""
+
+    nfu: Figure
+    sb: Figure
+    nbin: Figure
+    nbout: Figure
+    control: Figure
+    clock: Figure
+    leakage: Figure
+    dram: Figure
+    onchip: Figure
+    total: Figure
+
+
+class DramFigures(_Strict):
+    """``dram`` by command and standing term; io and termination are of reads and writes together."""
+
+    activate: Figure
+    read: Figure
+    write: Figure
+    io: Figure
+    termination: Figure
+    background: Figure
+    refresh: Figure
+
+
+class ProfileFigures(_Strict):
+    """The same counts under another profile."""
+
+    onchip: Energy
+    total: Energy
+    onchip_figure: Figure | None = None
+    total_figure: Figure | None = None
+
+
 class Spread(_Strict):
     """Lowest and highest of the band profiles, and each of them: on-chip energy and total with DRAM."""
 
@@ -36,11 +94,14 @@ class Spread(_Strict):
     high: Energy
     total_low: Energy
     total_high: Energy
-    profiles: dict[str, dict[Literal["onchip", "total"], Energy]]
+    profiles: dict[str, ProfileFigures]
 
 
 class Figures(_Strict):
-    """Energy and time of one run, with where they come from and how far they can be wrong."""
+    """Energy and time of one run, with where they come from and how far they can be wrong.
+
+    energy_figures, dram_figures: None only in reports of versions that did not write them.
+    """
 
     cycles: float
     time_us: float
@@ -51,8 +112,10 @@ class Figures(_Strict):
     energy_onchip_uj: Energy
     energy_onchip_ci99_uj: Interval | None
     energy_profiles_uj: Spread
-    source_level: Literal["table", "rtl_activity", "gate"]
-    source_levels: dict[str, Literal["table", "rtl_activity", "gate"]]
+    energy_figures: EnergyFigures | None = None
+    dram_figures: DramFigures | None = None
+    source_level: SourceLevel
+    source_levels: dict[str, SourceLevel]
     accuracy: Accuracy
     images_compared: int
     words_compared: int
@@ -104,6 +167,8 @@ class Coverage(_Strict):
     images: int
     confidence: str
     band: str
+    activity: str = ""
+    annotation: str = ""
     not_covered: list[str]
 
 
@@ -115,6 +180,7 @@ class Report(_Strict):
     tile: dict[str, Any]
     tile_hash: str
     register_bits: int
+    annotation: dict[str, RegisterShare] = {}
     technology: TechnologyOfReport
     activity: bool
     images: int

@@ -11,6 +11,15 @@ from hw.params import preset
 
 LEVELS = ((0.1, [2, 5, 50], 12_000), (0.2, [4, 10, 100], 40_000), (1.0, [20, 50, 500], 2_300_000))
 
+#: Of the 48,000 register bits: 800 of the neurons' 30,000 have no event that counts them.
+ANNOTATION = {
+    "engine": {"bits": 4_000, "counted": 4_000},
+    "neurons": {"bits": 30_000, "counted": 29_200},
+    "nfu": {"bits": 6_000, "counted": 6_000},
+    "post": {"bits": 4_000, "counted": 4_000},
+    "tile": {"bits": 4_000, "counted": 4_000},
+}
+
 
 def counts(rng: np.random.Generator, images: int, macs: int, activity: bool, base_cycles: int) -> np.ndarray:
     """int64 [images, events] whose cycle kinds add to cycles and whose beats are the same for every image."""
@@ -102,6 +111,7 @@ def write(folder: Path, images: int = 6, activity: bool = True, tile: str = "pap
         "tile": params.as_dict(),
         "tile_hash": params.hash,
         "register_bits": 48_000,
+        "annotation": ANNOTATION if activity else {name: {**share, "counted": 0} for name, share in ANNOTATION.items()},
         "seed": seed,
         "activity": activity,
         "versions": {"tilewatt": "0.1.0"},

@@ -9,7 +9,7 @@ from scipy import stats
 from hw.errors import BadInput
 from hw.events import TOGGLES, WORK, event_names
 from hw.params import TileParams, preset
-from synth.energy import EnergyModel, Work, event_prices, interval, totals
+from synth.energy import DRAM_PARTS, EnergyModel, Work, event_prices, interval, totals
 from synth.technology import COMPONENTS, ONCHIP, load_technology
 from tests.synth import synthetic
 
@@ -62,6 +62,28 @@ def test_the_level_follows_the_measurement_and_the_profile() -> None:
     assert model("macro65", True).source_levels == {
         name: "rtl_activity" if name == "nfu" else "table" for name in COMPONENTS
     }
+
+
+def test_the_dram_s_energy_by_command() -> None:
+    """With every price one: rows, bits read and written, both of them twice, time three times."""
+    done, p = work(False), preset("small")
+    parts = model(UNIT, False).dram_pj(done)
+    assert tuple(parts) == DRAM_PARTS
+    read, written = (done.count(f"dram_{way}") * p.beat_bits for way in ("read", "write"))
+    time_ns = done.count("cycles") * p.clock_ns
+    wanted = [done.dram_activates, read, written, read + written, read + written + time_ns, time_ns, time_ns]
+    for name, pj in zip(DRAM_PARTS, wanted, strict=True):
+        np.testing.assert_allclose(parts[name], pj, rtol=1e-12, err_msg=name)
+
+
+def test_counts_are_what_the_prices_want() -> None:
+    tabled, toggled = (model("macro65", activity).counts() for activity in (False, True))
+    assert tabled["sb"] == {"sb_read", "sb_write"}
+    assert tabled["leakage"] == tabled["clock"] == {"cycles"}
+    assert tabled["dram"] == {"dram_read", "dram_write", "dram_activates", "cycles"}
+    assert {"multiply", "accumulate"} <= tabled["nfu"]
+    assert {"toggle_product", "toggle_weight", "activation"} <= toggled["nfu"]
+    assert "multiply" not in toggled["nfu"]
 
 
 def test_every_component_lies_in_its_band() -> None:

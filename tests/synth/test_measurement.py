@@ -77,7 +77,19 @@ JSON_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda h: h["events"].reverse(),
         r"measurement.json: events differ from hw/events.py of this version; measure again",
     ),
-    "activity": (lambda h: h.update(activity=False), r"measurement.json: events differ from hw/events.py"),
+    "activity": (
+        lambda h: h.update(activity=False),
+        r"measurement.json: annotation wants no counted bits in a measurement without activity",
+    ),
+    "register bits": (
+        lambda h: h.update(register_bits=47_999),
+        r"measurement.json: annotation wants components of 47999 bits together, not 48000",
+    ),
+    "counted": (
+        lambda h: h["annotation"]["post"].update(counted=4_001),
+        r"measurement.json: annotation.post: counted wants at most the 4000 bits, not 4001",
+    ),
+    "no annotation": (lambda h: h.pop("annotation"), r"measurement.json: annotation: Field required"),
     "bytes": (
         lambda h: h["runs"][1].update(dram_bytes=64),
         r"measurement run 1: dram_bytes says 64, beats counted make \d+; measure again",

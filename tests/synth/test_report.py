@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from hw.errors import BadInput
-from synth.energy import EnergyModel, Work, interval, totals
+from synth.energy import DRAM_PARTS, EnergyModel, Work, interval, totals
 from synth.measurement import read_measurement
 from synth.report import T16_LENET, read_report, report
 from synth.technology import COMPONENTS, load_technology
 from tests.synth import synthetic
 
-FILES = {"report.json", "index.html", "energy.csv", "energy.png", "accuracy.png", "profiles.png"}
+FILES = {"report.json", "index.html", "energy.csv", "figures.csv", "energy.png", "accuracy.png", "profiles.png"}
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,72 @@ def test_figures_are_the_model_s(made: tuple[Path, Path]) -> None:
         assert item["time_us"] == pytest.approx(item["cycles"] * 0.004, rel=1e-6)
 
 
+def test_every_energy_carries_level_profile_coverage_and_band(made: tuple[Path, Path]) -> None:
+    found = content(made[1])
+    share = 39_200 / 40_000  # neurons, nfu and post of the synthetic tile
+    for item in [*found["increments"], found["opportunistic"]]:
+        figures = item["energy_figures"]
+        assert figures.keys() == {*COMPONENTS, "onchip", "total"}
+        for name in (*COMPONENTS, "total"):
+            assert figures[name]["value_uj"] == item["energy_uj"][name]
+            assert figures[name]["band_uj"] == [item[f"energy_{edge}_uj"][name] for edge in ("low", "high")]
+            assert figures[name]["profile"] == "macro65"
+        assert figures["onchip"]["value_uj"] == item["energy_onchip_uj"]
+        assert figures["nfu"]["source_level"] == "rtl_activity"
+        assert {figures[name]["coverage"] for name in ("nfu", "onchip", "total")} == {share}
+        others = [name for name in COMPONENTS if name != "nfu"]
+        assert {(figures[name]["source_level"], figures[name]["coverage"]) for name in others} == {("table", 1.0)}
+        assert figures["total"]["source_level"] == "table"
+        for profile, other in item["energy_profiles_uj"]["profiles"].items():
+            for name in ("onchip", "total"):
+                assert other[f"{name}_figure"]["value_uj"] == other[name]
+                assert other[f"{name}_figure"]["profile"] == profile
+                assert other[f"{name}_figure"]["coverage"] == (1.0 if profile == "tann65" else share)
+
+
+def test_the_dram_s_parts_are_its_energy(made: tuple[Path, Path]) -> None:
+    measured, found = read_measurement(made[0]), content(made[1])
+    for index, item in enumerate([*found["increments"], found["opportunistic"]]):
+        parts = item["dram_figures"]
+        assert tuple(parts) == DRAM_PARTS
+        assert sum(part["value_uj"] for part in parts.values()) == pytest.approx(item["energy_uj"]["dram"], rel=1e-6)
+        opened = measured.counts[index].dram_activates.mean()
+        price = load_technology("macro65").dram.activate_pj_per_row
+        assert parts["activate"]["value_uj"] == pytest.approx(opened * price.value / 1e6, rel=1e-6)
+        assert parts["activate"]["band_uj"][1] == pytest.approx(opened * price.high / 1e6, rel=1e-6)
+        assert {part["source_level"] for part in parts.values()} == {"table"}
+
+
+def test_a_figure_of_too_little_coverage_is_refused(tmp_path: Path) -> None:
+    folder = synthetic.write(tmp_path / "measured")
+    header = json.loads((folder / "measurement.json").read_text())
+    header["annotation"]["neurons"]["counted"] -= 1_201
+    (folder / "measurement.json").write_text(json.dumps(header))
+    with pytest.raises(BadInput, match=r"^annotation coverage of nfu under macro65 is 95\.0%") as caught:
+        report(folder, tmp_path / "out")
+    assert "no event counts 2,001 of 40,000 register bits (neurons 2,001); let hw/monitor.py" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    header["annotation"]["neurons"]["counted"] += 1  # exactly 95 %
+    (folder / "measurement.json").write_text(json.dumps(header))
+    out = report(folder, tmp_path / "out").parent
+    assert content(out)["increments"][0]["energy_figures"]["nfu"]["coverage"] == 0.95
+
+
+def test_a_report_whose_coverage_is_too_little_is_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
+    found = content(made[1])
+    found["increments"][1]["energy_figures"]["sb"]["coverage"] = 0.94
+    (tmp_path / "report.json").write_text(json.dumps(found))
+    with pytest.raises(
+        BadInput, match=r"increments.1.energy_figures.sb.coverage: Input should be greater than or equa"
+    ):
+        read_report(tmp_path / "report.json")
+    found["increments"][1]["energy_figures"]["sb"] |= {"coverage": 1.0, "band_uj": [2e9, 3e9]}
+    (tmp_path / "report.json").write_text(json.dumps(found))
+    with pytest.raises(BadInput, match=r"increments.1.energy_figures.sb: wants 0 <= low <= \S+ <= high, not \(2"):
+        read_report(tmp_path / "report.json")
+
+
 def test_profiles_are_ordered_and_span_the_band(made: tuple[Path, Path]) -> None:
     for item in content(made[1])["increments"]:
         spread = item["energy_profiles_uj"]
@@ -123,6 +189,18 @@ def test_the_csv_holds_the_same_figures(made: tuple[Path, Path]) -> None:
         for name in (*COMPONENTS, "total"):
             assert float(row[f"{name}_uj"]) == item["energy_uj"][name]
         assert float(row["cycles"]) == item["cycles"]
+        assert float(row["total_coverage"]) == item["energy_figures"]["total"]["coverage"]
+    with (made[1] / "figures.csv").open(encoding="utf-8", newline="") as handle:
+        lines = list(csv.DictReader(handle))
+    assert len(lines) == 4 * (len(COMPONENTS) + 2 + len(DRAM_PARTS))
+    for row in lines:
+        item = runs[["0.1", "0.2", "1", "opportunistic"].index(row["run"])]
+        part = row["energy"].removeprefix("dram_")
+        figure = item["energy_figures" if part == row["energy"] else "dram_figures"][part]
+        assert [float(row[key]) for key in ("value_uj", "low_uj", "high_uj", "coverage")] == [
+            figure["value_uj"], *figure["band_uj"], figure["coverage"],
+        ]  # fmt: skip
+        assert (row["source_level"], row["profile"]) == (figure["source_level"], "macro65")
 
 
 def test_the_page_needs_no_network(made: tuple[Path, Path]) -> None:
@@ -130,6 +208,10 @@ def test_the_page_needs_no_network(made: tuple[Path, Path]) -> None:
     assert "http" not in page
     assert page.count("data:image/png;base64,") == 3
     assert "0 mismatches: every one of the 25,200 words compared" in page
+    assert "<td>rtl_activity</td><td>98.00 %</td>" in page
+    assert "47,200 of them counted by an event" in page
+    for text in ("DRAM by command", "activate and precharge", "termination", "every cycle of every image", "below 95%"):
+        assert text in page
 
 
 def test_two_reports_have_the_same_bytes(made: tuple[Path, Path], tmp_path: Path) -> None:
