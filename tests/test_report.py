@@ -65,6 +65,14 @@ def test_report_says_where_it_comes_from(report: dict[str, Any]) -> None:
     assert re.fullmatch(r"[0-9a-f]{40}\+?", report["commit"])
     assert all(run["source_level"] == "rtl_activity" for run in report["increments"])
     assert report["simulation"]["cycles"] > 0
+    tile, neurons = preset("paper32"), report["annotation"]["neurons"]
+    assert neurons["counted"] >= tile.neurons * tile.synapses * 2 * tile.fmt.width, "the products are not counted"
+    assert sum(share["bits"] for share in report["annotation"].values()) == report["register_bits"]
+    for run in [*report["increments"], report["opportunistic"]]:
+        figures = [*run["energy_figures"].values(), *run["dram_figures"].values()]
+        assert len(figures) == 17
+        assert all(figure["coverage"] >= 0.95 and figure["profile"] == "macro65" for figure in figures)
+        assert sum(part["value_uj"] for part in run["dram_figures"].values()) == pytest.approx(run["energy_uj"]["dram"])
 
 
 def test_page_pictures_and_csv_hold_every_run(folder: Path) -> None:
