@@ -80,16 +80,16 @@ def trained_workload(checkpoint: Path, images: ImageSet, numbers: Sequence[int],
 
 
 def random_workload(
-    network: str, fractions: Sequence[float], images: int, params: TileParams, *, seed: int
+    network: str, fractions: Sequence[float], images: int, params: TileParams, *, seed: int, search: bool = True
 ) -> Workload:
-    """A network of `tilewatt cycles`: random weights, smooth random images."""
+    """A network of `tilewatt cycles`: random weights, smooth random images. search: of its plans (map_network)."""
     if images < 1:
         raise BadInput(f"at least 1 image is wanted, not {images}")
     params = recorded_params(params)
-    mapped = map_network(nested(network, fractions, params, seed), params)
+    mapped = map_network(nested(network, fractions, params, seed), params, search=search)
     verify(mapped)
     inputs = smooth_images(images, mapped.networks[0].input_shape, params, seed)
-    origin = {"network": network, "seed": seed, "weights": "random", "images": "smooth"}
+    origin = {"network": network, "seed": seed, "weights": "random", "images": "smooth", "plans_searched": search}
     return Workload(f"{network} with random weights", origin, mapped, tuple(fractions), tuple(range(images)), inputs)
 
 

@@ -1,0 +1,94 @@
+"""What is recorded for `tilewatt energy-check`: the stimulus that prices are fitted on, and that they are tested on.
+
+The two share no network's weights and no image: fitted on ConvNet with random weights and on the trained LeNet, tested
+on ALEXnet with random weights and on the block-causal LeNet, each layer and several increments of each.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosim.vcd import Window, Workload, pick_windows, random_workload, record, recorded_params, trained_workload
+from golden.data import load_subset
+from hw.errors import BadInput
+from hw.generate import generate
+from hw.params import TileParams
+
+CYCLES = 1000  # of a window
+IMAGES = Path("checkpoints/mnist-test-1000.npz")
+ROLES = ("fit", "test")
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """name: of its folder. source: a checkpoint's path, or a network of random weights. fractions: of the latter;
+    images: numbers of the set's images, or how many random ones, by their count. neurons: recorded inside."""
+
+    name: str
+    role: str
+    source: str
+    fractions: tuple[float, ...]
+    images: tuple[int, ...]
+    seed: int
+    neurons: tuple[int, ...]
+
+    def workload(self, params: TileParams) -> Workload:
+        if self.source.endswith(".npz"):
+            return trained_workload(Path(self.source), load_subset(IMAGES), self.images, params)
+        # plans of a rough estimate do: what the hardware does in a cycle is wanted, not few cycles
+        return random_workload(self.source, self.fractions, len(self.images), params, seed=self.seed, search=False)
+
+
+def plan(params: TileParams) -> tuple[Stimulus, ...]:
+    """The stimulus for a tile: of its neurons the first, the last and one between, which gating treats differently."""
+    neurons = tuple(sorted({0, params.neurons // 3, params.neurons - 1}))
+    return (
+        Stimulus("convnet", "fit", "convnet", (0.25, 1.0), (0, 1), 3, neurons),
+        Stimulus("lenet-mnist", "fit", "checkpoints/lenet-mnist.npz", (), (0, 1), 1, neurons),
+        Stimulus("alexnet", "test", "alexnet", (0.25, 1.0), (0, 1), 4, neurons),
+        Stimulus("lenet-causal", "test", "checkpoints/lenet-mnist-causal.npz", (), (10, 11), 2, neurons),
+    )
+
+
+def windows(workload: Workload, seed: int) -> list[Window]:
+    """One window of each layer of each increment; the whole image where it is shorter than a window."""
+    found: list[Window] = []
+    for increment in range(len(workload.fractions)):
+        whole = workload.spans(increment)[-1].end - 1
+        if whole <= CYCLES:
+            found += [Window(increment, image, 1, whole) for image in range(len(workload.images))]
+        else:
+            found += pick_windows(workload, [increment], cycles=CYCLES, per_layer=1, seed=seed + increment)
+    return found
+
+
+def recorded_verilog(params: TileParams) -> Path:
+    """The Verilog of the tile that is recorded, made where it is not there."""
+    tile = recorded_params(params)
+    verilog, _ = generate(tile, Path("build/verilog") / f"{tile.name}-{tile.hash}")
+    return verilog
+
+
+def record_plan(params: TileParams, folder: Path, step: Callable[[str], None]) -> dict[str, list[Path]]:
+    """Record every stimulus of the plan below ``folder``/<preset>; returns the folders by role.
+
+    A recording of the same stimulus and the same Verilog is kept. step is told what is recorded.
+    """
+    of = hashlib.sha256(recorded_verilog(params).read_bytes()).hexdigest()
+    found: dict[str, list[Path]] = {role: [] for role in ROLES}
+    for stimulus in plan(params):
+        into = folder / params.name / stimulus.name
+        found[stimulus.role].append(into)
+        note = into / "stimulus.json"
+        wanted = json.dumps({"stimulus": repr(stimulus), "verilog_sha256": of, "cycles": CYCLES}, indent=1) + "\n"
+        if (into / "index.json").is_file() and note.is_file() and note.read_text() == wanted:
+            continue
+        if stimulus.source.endswith(".npz") and not Path(stimulus.source).is_file():
+            raise BadInput(f"the energy check wants {stimulus.source}, which is not there: run it from the project")
+        step(f"recording {stimulus.name} on {params.name}")
+        workload = stimulus.workload(params)
+        record(workload, windows(workload, stimulus.seed), into, neurons=stimulus.neurons, seed=stimulus.seed)
+        note.write_text(wanted)
+    return found
