@@ -1,8 +1,11 @@
 """Other ways to build NFU-1, for gate-level comparison with hw.nfu.Products; the tile uses none of them.
 
+``python -m hw.variants PRESET FOLDER`` writes the Verilog of all of them, and of what the tile has.
+
 Weights need no variant that holds them: SB's output keeps its line until the next read, in every variant alike.
 """
 
+import sys
 from pathlib import Path
 
 from amaranth.back import verilog
@@ -11,7 +14,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.errors import BadInput, write_atomic
 from hw.nfu import Products
-from hw.params import TileParams
+from hw.params import TileParams, preset
 from hw.signatures import line_layout
 
 TOP = "products"
@@ -46,7 +49,7 @@ class LaneVariant(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        lanes = Signal.like(self.lanes)  # of the second stage
+        lanes = Signal(self._p.synapses, name="second_lanes")
         if self.latency == 2:
             m.d.sync += lanes.eq(self.lanes)
         for i, product in enumerate(self.products):
@@ -81,3 +84,8 @@ def write_variant(p: TileParams, kind: str, out: Path) -> Path:
     component = Products(p.replace(activity=False)) if kind == PLAIN else LaneVariant(p, kind)
     text = verilog.convert(component, name=TOP, emit_src=False, strip_internal_attrs=True)
     return write_atomic(out / f"{kind}.v", text)
+
+
+if __name__ == "__main__":
+    for name in LATENCY:
+        print(write_variant(preset(sys.argv[1]), name, Path(sys.argv[2])))
