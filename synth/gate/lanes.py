@@ -208,7 +208,7 @@ def described(recording: Recording, fraction: float) -> dict[str, Any]:
 
 
 def work(stimuli: Sequence[Stimulus]) -> dict[str, dict[str, int]]:
-    """By layer: cycles (of neurons), those in which a lane computes, products, words read from SB for them."""
+    """By layer: cycles (of neurons), those in which a lane computes, products, weights read from SB for them."""
     layers: dict[str, dict[str, int]] = {}
     for given in stimuli:
         row = layers.setdefault(given.layer, dict.fromkeys(("cycles", "busy", "multiplies", "lane_reads"), 0))

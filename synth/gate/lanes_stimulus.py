@@ -20,7 +20,7 @@ class Stimulus:
     """Cycles of one layer in one neuron; row 0 is the state before.
 
     operands, weights, products [rows, lanes]: signed words at the multipliers and the product registers. on [rows,
-    lanes]: lanes that compute. lane_reads: words read from SB for them, a lane's memory at a time.
+    lanes]: lanes that compute. lane_reads: weights read from SB for them, one in each lane.
     """
 
     layer: str
@@ -65,8 +65,10 @@ def stimulus(trace: Trace, params: TileParams, layer: str, first: int, last: int
     given = words("operands"), words("weights")
     if not np.array_equal(held(on, given[0] * given[1], products[0]), products):
         raise CheckFailed(f"the recorded products of layer {layer} are not operands times weights: record it anew")
-    before = slice(first, last)  # SB gives its words one cycle later
-    reads = trace.of("sb_read")[before] * trace.of("sb.lanes")[before]
+    # SB gives its words one cycle later, and a bias, which is a word of SB too, is taken one more cycle later.
+    biases = np.concatenate([trace.of("bias_en"), np.zeros((2, 1), np.uint8)])[first + 2 : last + 2]
+    before = slice(first, last)
+    reads = trace.of("sb_read")[before] * trace.of("sb.lanes")[before] * (1 - biases)
     return Stimulus(layer, *given, products, on, int(reads.sum()))
 
 
