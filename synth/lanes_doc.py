@@ -10,9 +10,23 @@ from hw.errors import BadInput, write_atomic
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "lanes.md"
 RESULT = ROOT / "docs" / "results" / "lanes-ihp130.json"
-MARKS = ("built", "energy", "ideal", "clock", "weights")
+MARKS = ("pays", "built", "energy", "ideal", "clock", "weights")
+
+#: Products of one image by layer of the whole LeNet of 20 and 50 channels: 24 x 24 x 20 x 25, 8 x 8 x 50 x 500,
+#: 500 x 800, 10 x 500.
+IMAGE = {"0": 288_000, "3": 1_600_000, "7": 400_000, "9": 5_000}
 
 Row = dict[str, Any]
+
+#: What is asked, the variant that has it and the one that has not.
+QUESTIONS = (
+    ("clock gates of lanes", "plain", "plain, no clock gates"),
+    ("Booth multiplier", "plain", "plain, no Booth"),
+    ("operand isolation", "masked", "plain"),
+    ("operand and weight registers before the multiplier", "registered", "plain"),
+    ("multiplier of two stages", "split", "plain"),
+    ("operands that arrive with SB's words", "plain, operands with SB's words", "plain"),
+)
 
 
 def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -48,6 +62,43 @@ def built(result: Row) -> str:
     return _lines(head, rows)
 
 
+def image_uj(result: Row, row: Row) -> float:
+    """uJ of all products of an image."""
+    return sum(count * per_multiply(result, row, layer) for layer, count in IMAGE.items()) / 1e6
+
+
+def saved_uj(result: Row) -> tuple[float, float]:
+    """What held rows save in an image, uJ: reads of SB, and moves in the lanes."""
+    reads, moves = 0.0, 0.0
+    for layer, count in IMAGE.items():
+        done, found = result["work"][layer], result["weights"][layer]
+        reads += count * (1 - done["lane_reads"] / done["multiplies"]) * result["sb"]["read_pj"]
+        moves += count * (found["halves_zero_pj"] - found["halves_held_pj"]) / done["multiplies"]
+    return reads / 1e6, moves / 1e6
+
+
+def pays(result: Row) -> str:
+    """The answer to each of QUESTIONS, and held rows in words."""
+    by_name = {name(row): row for row in result["variants"]}
+    rows = []
+    for question, has, lacks in QUESTIONS:
+        row, other = by_name[has], by_name[lacks]
+        energy_share = image_uj(result, row) / image_uj(result, other) - 1
+        layers = [per_multiply(result, row, at) / per_multiply(result, other, at) - 1 for at in result["work"]]
+        cells = [question, f"{100 * energy_share:+.1f} %", f"{100 * min(layers):+.1f} to {100 * max(layers):+.1f} %"]
+        cells.append(f"{100 * (row['area_um2'] / other['area_um2'] - 1):+.1f} %")
+        cells.append(f"{other['behind_sram_ns']:.2f} to {row['behind_sram_ns']:.2f}")
+        rows.append([*cells, "yes" if energy_share < 0 else "no"])
+    head = ["does it pay?", "energy of an image's products", "by layer", "area", "period behind SB, ns", "saves energy"]
+    reads, moves = saved_uj(result)
+    plain = image_uj(result, result["variants"][0])
+    said = (
+        f"\nHeld weight rows save {reads:.1f} uJ of SB reads an image, where the products themselves take {plain:.1f} "
+        f"uJ; a memory whose output\nreturned to 0 before each use would cost the lanes another {moves:.1f} uJ.\n"
+    )
+    return _lines(head, rows) + said
+
+
 def _by_layer(result: Row, value: Callable[[Row, str], str]) -> str:
     layers = list(result["work"])
     rows = [[name(row), *(value(row, layer) for layer in layers)] for row in result["variants"]]
@@ -55,14 +106,18 @@ def _by_layer(result: Row, value: Callable[[Row, str], str]) -> str:
 
 
 def energy(result: Row) -> str:
-    """pJ a product with delays, and against the first variant."""
+    """pJ a product with delays and uJ of an image, also against the first variant."""
     first = result["variants"][0]
 
-    def value(row: Row, layer: str) -> str:
-        found, base = (per_multiply(result, one, layer) for one in (row, first))
+    def against(found: float, base: float, row: Row) -> str:
         return f"{found:.3f}" if row is first else f"{found:.3f} ({100 * (found / base - 1):+.1f} %)"
 
-    return _by_layer(result, value)
+    rows = []
+    for row in result["variants"]:
+        values = [(per_multiply(result, row, at), per_multiply(result, first, at)) for at in result["work"]]
+        values.append((image_uj(result, row), image_uj(result, first)))
+        rows.append([name(row), *(against(*pair, row) for pair in values)])
+    return _lines(["variant", *(f"layer {layer}, pJ" for layer in result["work"]), "image, uJ"], rows)
 
 
 def ideal(result: Row) -> str:
@@ -91,7 +146,7 @@ def weights(result: Row) -> str:
         cells = [layer, f"{done['busy']:,} of {done['cycles']:,}", f"{multiplies:,}", f"{done['lane_reads']:,}"]
         cells += [f"{(1 - share) * result['sb']['read_pj']:.3f}", f"{moved / multiplies:.3f}"]
         rows.append([*cells, f"{idle / multiplies:.3f}"])
-    head = ["layer", "busy cycles", "products", "words read from SB", "reads saved, pJ a product"]
+    head = ["layer", "busy cycles", "products", "weights read from SB", "reads saved, pJ a product"]
     head += ["output held between uses, pJ a product", "output held when idle, pJ a product"]
     return _lines(head, rows)
 
@@ -107,7 +162,13 @@ def parts(result: Row) -> dict[str, str]:
         f"{recorded['windows'][0]['cycles']} cycles each. Period {result['period_ps'] / 1000:g} ns; SB's words "
         f"({sb['macro']}) arrive {sb['late_ps'] / 1000:g} ns after the edge, all else at it.\n"
     )
-    made = {"built": built(result) + said, "energy": energy(result), "ideal": ideal(result), "clock": clock(result)}
+    made = {
+        "pays": pays(result),
+        "built": built(result) + said,
+        "energy": energy(result),
+        "ideal": ideal(result),
+        "clock": clock(result),
+    }
     return made | {"weights": weights(result)}
 
 
