@@ -61,8 +61,34 @@ TOGGLES: tuple[Event, ...] = (
     Event("toggle_sum", "bit", "bit changes of NFU-2 sum registers"),
     Event("toggle_accumulator", "bit", "bit changes of accumulator words as they are written"),
     Event("toggle_output", "bit", "bit changes of the result registers behind NFU-3"),
-    Event("toggle_cross_operand", "pair", "changed bits of a multiplier's operand times set bits of its weight"),
-    Event("toggle_cross_weight", "pair", "changed bits of a multiplier's weight times set bits of its operand"),
+    Event("toggle_port", "bit", "bit changes of the operands at every neuron's lanes"),
+    Event("toggle_digit", "pair", "changed bits of a multiplier's operand times digit changes of its weight"),
+    Event("toggle_mask", "pair", "set bits of the products whose lanes begin or cease to count in a sum"),
+    Event("toggle_addend", "bit", "bit changes of what accumulators may add"),
+    Event("toggle_stored", "bit", "bit changes of the accumulator words read to be added to"),
+    Event("toggle_written", "bit", "bit changes of what accumulators would write"),
+    Event("toggle_pool_word", "bit", "bit changes of the words at the vertical pooling lanes"),
+    Event("toggle_index", "bit", "bit changes of the places in the gathered line that operands are chosen from"),
+    Event(
+        "toggle_choice", "pair", "changed low bits of those places times bits in which neighbours in the line differ"
+    ),
+    Event("toggle_line", "bit", "bit changes of the line gathered from a buffer"),
+    Event("toggle_answer", "bit", "bit changes of the beats read from DRAM"),
+    Event("toggle_load", "bit", "bit changes of the words that DMA takes into buffers"),
+    Event("toggle_store", "bit", "bit changes of the words that buffers give to DMA"),
+    Event("toggle_row", "bit", "bit changes of the rows wanted of the banks of NBin and NBout"),
+    Event("toggle_total", "bit", "bit changes of DMA's number of words in a transfer's run"),
+    Event("toggle_late", "bit", "bit changes of the cells of a beat that DMA has still to write"),
+    Event("toggle_address", "bit", "bit changes of the DRAM address that DMA makes"),
+    Event("toggle_window", "bit", "bit changes of what the window's divider gives and of the places inside the map"),
+    Event("toggle_moves", "bit", "changes of the signal that moves the cursor of the compute engine"),
+    Event("toggle_place", "bit", "bit changes of the places in the line that the compute engine makes"),
+    Event("toggle_winner", "bit", "bit changes of the classes that win a comparison of scores"),
+    Event("toggle_better", "bit", "bit changes of the scores that win a comparison"),
+    Event("toggle_fetched", "bit", "bit changes of the fetched beats that instructions are taken from"),
+    Event("toggle_pool_row", "bit", "bit changes of what a step's pixels bring into horizontal pooling"),
+    Event("toggle_result", "bit", "bit changes of the words at post-processing"),
+    Event("toggle_valid", "bit", "changes of the signal that a result is there to be written"),
     Event("toggle_select", "bit", "bit changes of the registers that choose and time operands, neurons excluded"),
     Event("toggle_post", "bit", "bit changes of the registers of pooling and of the output writer"),
     Event("toggle_ports", "bit", "bit changes of the registers of NBin's and NBout's ports"),
@@ -85,8 +111,11 @@ REGISTER_TOGGLES: dict[str, tuple[str, ...]] = {
     "toggle_margin": ("margin",),
 }
 
-#: Events of TOGGLES that hw.monitor counts from outside the tile's logic.
-MONITORED: tuple[str, ...] = ("toggle_cross_operand", "toggle_cross_weight", *REGISTER_TOGGLES)
+#: Events of TOGGLES that registers of the tile count, made for it; hw.monitor counts all others from outside its logic.
+COUNTED_INSIDE: tuple[str, ...] = (
+    *("toggle_operand", "toggle_weight", "toggle_product", "toggle_sum", "toggle_accumulator", "toggle_output"),
+)
+MONITORED: tuple[str, ...] = tuple(event.name for event in TOGGLES if event.name not in COUNTED_INSIDE)
 
 
 CYCLE_PARTS: tuple[str, ...] = ("compute_cycles", *(event.name for event in CYCLE_KINDS[1:]))

@@ -5,21 +5,25 @@ logic is the same with and without it; one wide population count per group costs
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hw.activity import COUNTS, NEURON, NEURONS, Count, Seen, matching
 from hw.events import COUNTER_BITS, MONITORED, REGISTER_TOGGLES
 from hw.params import TileParams
 
 MODULE = "activity_monitor"
 _REGISTER = re.compile(r"^  reg (?:signed )?(?:\[(\d+):0\] )?(?!\\\$auto\$)(\S+) +=", re.MULTILINE)
+_SIGNAL = re.compile(
+    r"^  (?:input|output|wire|reg)(?: reg)?(?: signed)? (?:\[(\d+):0\] )?(\\\S+|\w+) *(?:=[^;]*)?;", re.MULTILINE
+)
 _INSTANCE = re.compile(r"^  \\?([\w.$]+) +\\?(\S+) +\($", re.MULTILINE)
 _MODULE = re.compile(r"^module \\?([\w.$]+)[^\n]*\n(.*?)^endmodule", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Register:
-    """A clocked register of the generated Verilog: instance names from the top on, its own name, its bits."""
+    """A signal of the generated Verilog: instance names from the top on, its own name, its bits."""
 
     path: tuple[str, ...]
     name: str
@@ -28,26 +32,36 @@ class Register:
     @property
     def reference(self) -> str:
         """Verilog's hierarchical name."""
-        return ".".join(_escaped(part) for part in (*self.path, self.name))
+        return ".".join((self.path[0], *(_escaped(part) for part in (*self.path[1:], self.name))))
 
 
 def _escaped(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else f"\\{name} "
+    return f"\\{name} "  # always: a name may be a keyword of SystemVerilog
 
 
-def registers(text: str, top: str) -> list[Register]:
-    """Every register below ``top``, each instance's own; memories and their output registers are none."""
+def _below(text: str, top: str, declared: re.Pattern[str]) -> list[Register]:
+    """What ``declared`` finds in every instance below ``top``."""
     modules = dict(_MODULE.findall(text))
 
     def below(module: str, path: tuple[str, ...]) -> Iterator[Register]:
         body = modules[module]
-        for high, name in _REGISTER.findall(body):
+        for high, name in declared.findall(body):
             yield Register(path, name.removeprefix("\\"), int(high or 0) + 1)
         for child, instance in _INSTANCE.findall(body):
             if child in modules:
                 yield from below(child, (*path, instance))
 
     return list(below(top, (top,)))
+
+
+def registers(text: str, top: str) -> list[Register]:
+    """Every clocked register below ``top``, each instance's own; memories and their output registers are none."""
+    return _below(text, top, _REGISTER)
+
+
+def signals(text: str, top: str) -> dict[str, Register]:
+    """Every signal below ``top`` but memories, by its path below it."""
+    return {".".join((*found.path[1:], found.name)): found for found in _below(text, top, _SIGNAL)}
 
 
 def _group(register: Register) -> str | None:
@@ -76,11 +90,12 @@ def monitor(text: str, top: str, p: TileParams) -> str:
     body = []
     for event, group in counted(registers(text, top)).items():
         width = sum(register.width for register in group)
-        signals = ", ".join(register.reference for register in group)
-        body.append(f"  wire [{width - 1}:0] now_{event} = {{{signals}}};\n  logic [{width - 1}:0] was_{event};")
+        joined = ", ".join(register.reference for register in group)
+        body.append(f"  wire [{width - 1}:0] now_{event} = {{{joined}}};\n  logic [{width - 1}:0] was_{event};")
         body.append(f"  always_ff @(posedge clk) was_{event} <= now_{event};")
         body.append(_count(event, f"$countones(now_{event} ^ was_{event})"))
-    body.append(_switching(top, p))
+    named = signals(text, top)
+    body += [_named(event, count, named, p) for event, count in COUNTS.items()]
     outputs = "".join(f",\n    output logic [{COUNTER_BITS - 1}:0] {port}" for port in MONITORED)
     header = f"module {MODULE} (\n    input logic clk,\n    input logic rst,\n    input logic clear{outputs}\n);\n"
     return header + "\n".join(body) + "\nendmodule\n"
@@ -93,28 +108,61 @@ def _count(event: str, amount: str) -> str:
     )
 
 
-def _switching(top: str, p: TileParams) -> str:
-    """Bits of one operand of every multiplier that changed, each times the set bits of the other operand."""
-    lanes, width = p.neurons * p.synapses, p.fmt.width
-    signals = {
-        name: ", ".join(f"{top}.nfu.neuron_{n}.{name}" for n in reversed(range(p.neurons)))
-        for name in ("operands", "weights")
-    }
-    text = []
-    for name, joined in signals.items():
-        text.append(
-            f"  wire [{lanes * width - 1}:0] {name} = {{{joined}}};\n  logic [{lanes * width - 1}:0] was_{name};"
-        )
-        text.append(f"  always_ff @(posedge clk) was_{name} <= {name};")
-    for event, changed, other in (
-        ("toggle_cross_operand", "operands", "weights"),
-        ("toggle_cross_weight", "weights", "operands"),
-    ):
-        text.append(
-            f"  logic [31:0] sum_{event};\n  always_comb begin\n    sum_{event} = '0;\n"
-            f"    for (int i = 0; i < {lanes}; i++)\n"
-            f"      sum_{event} += 32'($countones({changed}[i*{width}+:{width}] ^ was_{changed}[i*{width}+:{width}]))\n"
-            f"          * 32'($countones({other}[i*{width}+:{width}]));\n  end"
-        )
-        text.append(_count(event, f"sum_{event}"))
-    return "\n".join(text)
+def _wire(name: str, parts: Sequence[tuple[str, int]]) -> str:
+    """One wire for signals (reference, bits), the first one lowest."""
+    joined = ", ".join(reference for reference, _ in reversed(parts))
+    return f"  wire [{sum(width for _, width in parts) - 1}:0] {name} = {{{joined}}};"
+
+
+def _before(name: str, width: int) -> str:
+    return f"  logic [{width - 1}:0] was_{name};\n  always_ff @(posedge clk) was_{name} <= {name};"
+
+
+def _seen(name: str, width: int, lane: int, count: Count, p: TileParams) -> str:
+    """Expression for the bits of wire ``name`` that make pairs, in lanes of ``lane`` bits."""
+    if count.seen is Seen.ONES:
+        return name
+    if count.seen is Seen.NEIGHBOURS:
+        return f"{name} ^ {{{name}[{p.fmt.width - 1}:0], {name}[{width - 1}:{p.fmt.width}]}}"
+    highest = f"{{{width // lane}{{1'b0, {{{lane - 1}{{1'b1}}}}}}}}"  # no digit goes from a lane into the next one
+    return f"{name} ^ (({name} & {highest}) << 1)"
+
+
+def _named(event: str, count: Count, named: Mapping[str, Register], p: TileParams) -> str:
+    """Verilog of one count of hw.activity.COUNTS."""
+
+    def found(paths: Sequence[str]) -> list[Register]:
+        return [named[name] for name in matching((re.sub(f"^{NEURON}", NEURONS, path) for path in paths), named)]
+
+    changing = found(count.signals)
+    low = [min(signal.width, count.low or signal.width) for signal in changing]
+    slices = [
+        (signal.reference if bits == signal.width else f"{signal.reference}[{bits - 1}:0]", bits)
+        for signal, bits in zip(changing, low, strict=True)
+    ]
+    lines = [_wire(f"now_{event}", slices), _before(f"now_{event}", sum(low))]
+    changed = f"now_{event} ^ was_now_{event}"
+    if not count.times:
+        return "\n".join((*lines, _count(event, f"$countones({changed})")))
+    other = [(signal.reference, signal.width) for signal in found(count.times)]
+    width = sum(bits for _, bits in other)
+    lanes = p.neurons * p.synapses if count.by_lane else 1
+    lines.append(_wire(f"other_{event}", other))
+    if count.before:
+        lines.append(_before(f"other_{event}", width))
+    seen = _seen(f"was_other_{event}" if count.before else f"other_{event}", width, width // lanes, count, p)
+    if lanes == 1:
+        return "\n".join((*lines, _count(event, f"32'($countones({changed})) * 32'($countones({seen}))")))
+    per, of = sum(low) // lanes, width // lanes
+    if per == 1:  # a changed bit takes its lane's other bits or none
+        lines.append(f"  logic [{width - 1}:0] taken_{event};\n  always_comb\n    for (int i = 0; i < {lanes}; i++)")
+        lines.append(f"      taken_{event}[i*{of}+:{of}] = {{{of}{{now_{event}[i] ^ was_now_{event}[i]}}}};")
+        return "\n".join((*lines, _count(event, f"$countones(taken_{event} & ({seen}))")))
+    lines.append(
+        f"  wire [{sum(low) - 1}:0] changed_{event} = {changed};\n  wire [{width - 1}:0] seen_{event} = {seen};"
+    )
+    lines.append(f"  logic [31:0] sum_{event};\n  always_comb begin\n    sum_{event} = '0;")
+    lines.append(f"    for (int i = 0; i < {lanes}; i++)")
+    lines.append(f"      sum_{event} += 32'($countones(changed_{event}[i*{per}+:{per}]))")
+    lines.append(f"          * 32'($countones(seen_{event}[i*{of}+:{of}]));\n  end")
+    return "\n".join((*lines, _count(event, f"sum_{event}")))

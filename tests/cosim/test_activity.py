@@ -1,0 +1,49 @@
+"""Counts of the monitor beside the tile equal those of a recording of the same image of the tile that would be made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim.prepare import prepare
+from cosim.simulate import simulate
+from cosim.vcd import Window, Workload, record, recorded_params
+from golden.mapping import map_network
+from hw.activity import COUNTS
+from hw.events import event_names
+from hw.params import preset
+from synth.gate.features import NEURON_CHANGES, neuron_activity, rest_activity
+from synth.gate.recording import read_recording
+from tests.cosim.test_tile import small_net
+from tests.cosim.tiles import images, integer, modules, params_of, tile
+
+SEED = 3
+
+pytestmark = pytest.mark.cosim
+
+
+def test_the_monitor_counts_what_a_recording_holds(tmp_path: Path) -> None:
+    p, plain = params_of("small"), recorded_params(preset("small"))
+    full, shape = small_net()
+    nets = integer(modules(full, (0.5, 1.0), SEED), shape, p)
+    codes = images(1, shape, p, SEED)
+    workload = Workload("a small network", {}, map_network(nets, plain), (0.5, 1.0), (0,), codes)
+    cycles = workload.spans(1)[-1].end - 1
+    record(workload, [Window(1, 0, 1, cycles)], tmp_path / "recorded", neurons=range(p.neurons), seed=SEED)
+    recording = read_recording(tmp_path / "recorded")
+    found = rest_activity(recording.rest(recording.windows[0]), plain)
+    for neuron in range(p.neurons):
+        for event, counts in neuron_activity(recording.neuron(recording.windows[0], neuron), plain).items():
+            found[event] = found.get(event, np.zeros(cycles, np.int64)) + counts
+
+    outcome = simulate(
+        tile("small"), prepare(map_network(nets, p), codes, increment=1), tmp_path / "counted", seed=SEED
+    )
+    assert not outcome.mismatches
+    counted = dict(zip(event_names(activity=True), map(int, outcome.events[0]), strict=True))
+    assert counted["cycles"] == cycles
+    wanted = {event: counted[event] for event in (*COUNTS, *NEURON_CHANGES)}
+    sums = {event: int(found[event].sum()) for event in wanted}
+    print({event: (wanted[event], sums[event]) for event in wanted})
+    assert sums == wanted
+    assert min(wanted.values()) > 0
