@@ -7,7 +7,6 @@ import numpy as np
 from hw.activity import COUNTS, NEURON, Count, Seen, matching
 from hw.errors import BadInput
 from hw.params import TileParams
-from synth.gate.netlist import Netlist
 from synth.gate.trace import Trace
 
 #: Events of a neuron that the tile counts with registers of its own, and events of work.
@@ -68,9 +67,3 @@ def rest_activity(trace: Trace, params: TileParams) -> dict[str, np.ndarray]:
     """Counts [cycles] of the tile without its neurons, by event, and ``cycles`` (1 each)."""
     found = {event: counts(count, trace, params) for event, count in COUNTS.items() if not count.in_neurons}
     return found | {"cycles": np.ones(trace.cycles, dtype=np.int64)}
-
-
-def rest_signals(netlist: Netlist, names: list[str]) -> set[str]:
-    """Those of a recording's ``names`` that a simulation of the rest of the tile or its activity wants."""
-    paths = [path for count in COUNTS.values() if not count.in_neurons for path in (*count.signals, *count.times)]
-    return (set(netlist.signals) & set(names)) | set(matching(paths, names))
