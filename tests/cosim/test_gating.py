@@ -15,6 +15,7 @@ from cosim.prepare import prepare
 from cosim.saif import Activity
 from cosim.simulate import simulate, simulate_jobs
 from golden.mapping import map_network
+from hw.activity import COUNTS
 from hw.events import TOGGLES, event_names
 from hw.params import TileParams
 from hw.pool import POOL_SUM_BITS
@@ -181,8 +182,8 @@ def test_a_gated_synapse_lane_of_small_is_still(still: Windows) -> None:
 @pytest.mark.parametrize("increment", [0, 1])
 def test_toggle_counters_equal_the_window(still: Windows, increment: int) -> None:
     patterns = {**COUNTED, **monitored(params_of("small"))}
-    # pairs of bits of two signals are no nets: tests/cosim/test_vcd.py counts them
-    assert {event.name for event in TOGGLES if event.unit == "bit"} == set(patterns)
+    # the others are of signals that a recording holds: tests/cosim/test_activity.py
+    assert {event.name for event in TOGGLES} - set(COUNTS) == set(patterns)
     outcome, activity = still[increment]
     counted = {name: int(outcome.events[0, EVENTS.index(name)]) for name in patterns}
     found = {name: activity.toggles(pattern) for name, pattern in patterns.items()}
@@ -190,7 +191,9 @@ def test_toggle_counters_equal_the_window(still: Windows, increment: int) -> Non
     outside = found.pop("toggle_control") - counted.pop("toggle_control")
     assert 0 < outside < 100
     assert counted == found
-    assert min(counted.values()) > 0
+    # a gated image may leave an event at 0; equality of it proves something where the other image has some
+    most = {name: max(int(other.events[0, EVENTS.index(name)]) for other, _ in still.values()) for name in counted}
+    assert min(most.values()) > 0
 
 
 def test_the_window_is_the_image(still: Windows) -> None:
