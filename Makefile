@@ -8,10 +8,10 @@ ARGS ?=
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock test regress lint format verilog cosim data train report cycles clean
+.PHONY: help setup lock test regress lint format verilog cosim data train report cycles energy-check clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup:  ## .venv from requirements.lock; nothing to do when it is whole (PYTHON=, TORCH_INDEX=)
 	@$(PYTHON) scripts/environment.py setup $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
@@ -48,6 +48,9 @@ report: setup  ## energy, cycles and accuracy of every increment (NETWORK=)
 
 cycles: setup  ## cycles of every increment of three networks, beside their limits (JOBS=)
 	$(RUN) tilewatt cycles --jobs $(JOBS) $(ARGS)
+
+energy-check: setup  ## energy model against the gate level, of the PDK in PDK_ROOT (JOBS=)
+	$(RUN) tilewatt energy-check --jobs $(JOBS) $(ARGS)
 
 clean:  ## remove what was generated; .venv and data stay
 	rm -rf build .pytest_cache .ruff_cache .mypy_cache tilewatt.egg-info

@@ -7,6 +7,7 @@ Exit codes: 0 good, 1 a check failed, 2 bad input. What a command needs is impor
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -35,7 +36,7 @@ def command(function: Callable[..., Results]) -> click.Command:
     show.__doc__ = function.__doc__
     show.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]  # click's own slot
     json_option = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-    return cli.command(function.__name__)(json_option(show))
+    return cli.command(function.__name__.replace("_", "-"))(json_option(show))
 
 
 def numbers(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, ...] | None:
@@ -67,6 +68,8 @@ _checkpoint = click.option(
     type=click.Path(path_type=Path),
     help="Trained network.  [default: checkpoints/NETWORK-DATASET.npz]",
 )
+_jobs = click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Simulations at once.")
+_presets = click.option("--presets", default="paper32,paper16", show_default=True, callback=names, help="Tiles.")
 _preset = click.option("--preset", default="paper32", show_default=True, help=f"Tile: {', '.join(PRESETS)}.")
 
 
@@ -207,7 +210,7 @@ def accuracy(network: str, dataset: str, checkpoint: Path | None, data: Path, pr
     help="What the mapper makes least: predicted cycles, or energy by the profile.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulation.")
-@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Simulations side by side.")
+@_jobs
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.  [default: build/report/NETWORK]")
 def report(
     network: str,
@@ -286,10 +289,10 @@ def report(
     callback=numbers,
     help="Channels of each increment.",
 )
-@click.option("--presets", default="paper32,paper16", show_default=True, callback=names, help="Tiles.")
+@_presets
 @click.option("--images", type=click.IntRange(min=1), default=2, show_default=True, help="Random images a row.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of weights, images and simulation.")
-@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Simulations side by side.")
+@_jobs
 @click.option("--allow-refused", is_flag=True, help="Exit with 0 although the mapper refuses a network.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default="build/cycles.json", show_default=True, help="JSON of all rows."
@@ -319,6 +322,40 @@ def cycles(
 
     click.echo(table(measured["rows"]), err=True)
     return {"cycles": str(out), **summary(measured["rows"])}
+
+
+@command
+@_presets
+@click.option("--liberty", type=click.Path(path_type=Path), multiple=True, help="Cells, in place of a PDK's.")
+@click.option("--pdk", default="ihp-sg13g2", show_default=True, help="Folder of $PDK_ROOT, or osu018 (Debian's qflow).")
+@_jobs
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="build/energy", show_default=True, help="Everything that is made."
+)
+@click.option("--technology", type=click.Path(path_type=Path), help="Write the fitted prices of logic to this CSV.")
+def energy_check(
+    presets: tuple[str, ...], liberty: tuple[Path, ...], pdk: str, jobs: int, out: Path, technology: Path | None
+) -> Results:
+    """Fit the energy model to a gate-level reference and test it on other networks; goes on where it was stopped."""
+    tiles = tuple(find_preset(name) for name in presets)
+    from cosim.energy_plan import record_plan, recorded_verilog
+    from cosim.measure import commit
+    from synth.gate.check import Job, check
+    from synth.gate.pdk import find_liberty, pdk_of
+
+    step = partial(click.echo, err=True)
+    files = find_liberty(liberty, pdk)
+    library = "".join(f" --liberty {path}" for path in liberty) or f" --pdk {pdk}"
+    line = f"tilewatt energy-check --presets {','.join(presets)}{library}"
+    work = [Job(tile, recorded_verilog(tile), record_plan(tile, out / "recordings", step)) for tile in tiles]
+    found = check(
+        work, files, "" if liberty else pdk_of(pdk).wire_load, out, jobs=jobs, step=step, command=line, commit=commit()
+    )
+    if technology is not None:
+        from synth.gate.prices import write_prices
+
+        write_prices(technology, found)
+    return {"validation": str(out / "validation.json"), **found.validation.total.model_dump()}
 
 
 @command

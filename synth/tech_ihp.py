@@ -121,11 +121,14 @@ def logic_rows(path: Path) -> dict[str, Format]:
 
 
 def profile_text(logic_table: Path | None = None) -> str:
-    """The TOML text of the profile, from the two tables; logic_table: None for the one that ships."""
+    """The TOML text of the profile, of the formats whose logic was fitted, from the two tables; logic_table: None for
+    the one that ships."""
     logic, macros = logic_rows(logic_table or LOGIC), macro_table()
     profile = Profile(NAME, NAME[:-3], TITLE, 130, VOLTS, ("table", "rtl_activity"), NOT_COVERED)
     formats = {}
     for fmt, machine in MACHINES.items():
+        if not logic[fmt].prices:  # not fitted yet
+            continue
         prices = {**dict(memory_prices(PRESETS[machine], macros)), **logic[fmt].prices}
         per_access = {f"{name}_pj_per_kib_cycle": (PER_ACCESS, "both") for name in ("sb", "nbin", "nbout")}
         formats[fmt] = Format(prices, {**per_access, **logic[fmt].free})

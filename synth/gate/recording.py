@@ -1,6 +1,7 @@
 """A folder of recorded windows (written by cosim.vcd): what they are of, and their traces."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,11 @@ class Recording:
             raise BadInput(f"{self.folder}: the insides of neurons {list(self.neurons)} are recorded, not of {number}")
         return read_trace(self.folder / window.file, f"{self.scope}.nfu.neuron_{number}", clock=self.clock)
 
-    def rest(self, window: RecordedWindow) -> Trace:
-        """All signals of the tile but those inside of neurons, whose outermost level (with the ports) is there."""
+    def rest(self, window: RecordedWindow, signals: Collection[str] | None = None) -> Trace:
+        """Signals of the tile but those inside of neurons, whose outermost level (with the ports) is there; all of them
+        or those named."""
         closed = [f"nfu.neuron_{number}" for number in range(self.params.neurons)]
-        return read_trace(self.folder / window.file, self.scope, clock=self.clock, closed=closed)
+        return read_trace(self.folder / window.file, self.scope, signals, clock=self.clock, closed=closed)
 
 
 def read_recording(folder: Path) -> Recording:

@@ -82,5 +82,6 @@ def test_neuron(verilog, tmp_path):
 def test_every_module_below_the_top_has_a_block(verilog, module, blocks):
     """By name; a generator's number behind a name that was taken is no part of it."""
     body = re.search(rf"^module {module}\(.*?^endmodule", verilog.read_text(), re.MULTILINE | re.DOTALL)
+    assert body
     placed = re.findall(r"^  \\\S+ +\\?([\w$]+?)(?:\$\d+)? +\($", body[0], re.MULTILINE)
     assert sorted(placed) == sorted(set(blocks) - {""})
