@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
@@ -71,6 +72,35 @@ def test_rows_are_consistent() -> None:
         assert row["cycles"] >= row["limit_sbcap"], "below a floor: the floor or the count is wrong"
         assert row["utilisation"] == row["multiply"] / (row["cycles"] * LANES)
         assert row["multiply"] <= row["macs"]
+
+
+def named_causes() -> dict[str, list[tuple[str, float, str]]]:
+    """Rows that the page's text names, by the cause that stands in bold before them."""
+    text = PAGE.read_text(encoding="utf-8")
+    found: dict[str, list[tuple[str, float, str]]] = {}
+    for cause, places in re.findall(r"^\*\*([^*(]+) \(([^)]+)\)\.\*\*", text, re.MULTILINE):
+        rows, name = found.setdefault(cause, []), ""
+        for listed, tile in re.findall(r"(.+?) on (both tiles|`\w+`)", places):
+            for word in re.findall(r"[A-Z]\w+|\d[\d.]*", listed):
+                if word[0].isalpha():
+                    name = word.lower()
+                    continue
+                tiles = ["paper32", "paper16"] if tile == "both tiles" else [tile.strip("`")]
+                rows += [(name, float(word), each) for each in tiles]
+    return found
+
+
+def test_every_missed_row_has_its_cause() -> None:
+    def missed(cycles: str) -> list[tuple[str, float, str]]:
+        rows = [row for row in RESULT["rows"] if row[cycles] > row["limit_sbcap"] / 0.9 + 100]
+        return sorted((row["network"], row["fraction"], row["preset"]) for row in rows)
+
+    causes = named_causes()
+    assert sorted(row for rows in causes.values() for row in rows) == missed("cycles")
+    ddr3 = set(causes["DDR3"])
+    assert sorted(ddr3) == sorted(set(missed("cycles")) - set(missed("cycles_ideal_dram")))
+    assert len(ddr3) == 7
+    assert "of the same bandwidth these seven rows keep their limit" in PAGE.read_text(encoding="utf-8")
 
 
 def test_table_of_t16_is_complete() -> None:

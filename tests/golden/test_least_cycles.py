@@ -1,0 +1,199 @@
+"""docs/cycles.md: what its rows take at least is counted again from the networks, the mapper's blocks and the tile."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from golden.dram_timing import DDR3_1600K
+from golden.limits import BURST_NS, limit_sbcap
+from golden.mapping import map_network
+from golden.mapping.pieces import Block, pieces_of, split, steps_of
+from golden.mapping.view import view_of
+from golden.network import Layer, Network, read
+from golden.networks import INPUT_SHAPES, find_network, narrow
+from golden.quantise import quantise_network
+from golden.timing import Ideal, predict
+from hw.instructions import UNUSED
+from hw.params import TileParams, preset
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE, CYCLES = DOCS / "cycles.md", DOCS / "results" / "cycles.json"
+NAMES = {"LeNet": "lenet", "ConvNet": "convnet", "ALEXnet": "alexnet"}
+
+# docs/cycles.md says where these come from; the tile's cycles, nothing of a network
+FIRST_TRANSFER, LATENCY, TAKEN = 21, 13, 2
+INTO_FIRST_FC, INTO_LAST_FC, AT_THE_END = 15, 9, 18
+HIDDEN_LINES = 11  # of a compute, whose reading of SB the beats under way outlast
+
+
+def table(head: str) -> list[list[str]]:
+    """Cells of every row of the page's table whose first line begins with ``head``."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith(head))
+    found = []
+    for line in lines[at + 2 :]:
+        if not line.startswith("|"):
+            break
+        found.append([cell.strip() for cell in line.strip("|").split("|")])
+    assert found
+    return found
+
+
+def network_of(row: str) -> tuple[Network, TileParams]:
+    """The network of a row named like "LeNet 0.5, paper16"."""
+    matched = re.fullmatch(r"(\w+) ([\d.]+), (\w+)", row)
+    assert matched
+    name, fraction, tile = matched.groups()
+    p = preset(tile)
+    return quantise_network(
+        read(narrow(find_network(NAMES[name])(), float(fraction)), INPUT_SHAPES[NAMES[name]]), p.fmt
+    ), p
+
+
+def blocks_of(layer: Layer, p: TileParams) -> tuple[Block, ...]:
+    """The mapper's blocks with the fewest steps, whatever columns are read."""
+    _, height, width = layer.sum_shape
+    ways = [split(layer, columns, not layer.fc, p) for columns in range(UNUSED)]
+    return min(ways, key=lambda way: sum(steps_of(width, height, block.groups) for block in way))
+
+
+def compute_cycles(layer: Layer, p: TileParams) -> int:
+    _, height, width = layer.sum_shape
+    return view_of(layer, p).lines * sum(steps_of(width, height, block.groups) for block in blocks_of(layer, p))
+
+
+def bus_cycles(beats: int, p: TileParams) -> float:
+    return beats * BURST_NS / p.clock_ns
+
+
+def first_line(net: Network, p: TileParams) -> tuple[int, int]:
+    """(beats, cycle) of the first line: rows of the image that the first windows meet, a block's weights, biases."""
+    layer = net.layers[0]
+    channels, _, width = layer.in_shape
+    rows = layer.kernel[0] - layer.padding[0]
+    beats = channels * rows * -(-width * p.word_bytes // p.dram_beat_bytes)
+    beats += view_of(layer, p).lines * -(-blocks_of(layer, p)[0].neurons // p.lines_per_beat) + 1
+    return beats, math.ceil(FIRST_TRANSFER + LATENCY + bus_cycles(beats - 1, p) + TAKEN)
+
+
+def tail(net: Network) -> int:
+    layers = sum(layer.fc for layer in net.layers)
+    return INTO_FIRST_FC + AT_THE_END + (layers - 1) * INTO_LAST_FC
+
+
+def most(net: Network, p: TileParams) -> int:
+    return int(limit_sbcap(net, p) / 0.9 + 100)
+
+
+def measured(row: str) -> dict[str, Any]:
+    """The measured row named like "LeNet 0.5, paper16"."""
+    places = (
+        (f"{name} {found['fraction']:g}, {found['preset']}", found)
+        for found in json.loads(CYCLES.read_text(encoding="utf-8"))["rows"]
+        for name, of in NAMES.items()
+        if of == found["network"]
+    )
+    return dict(places)[row]
+
+
+def shown(row: str, *numbers: int) -> list[str]:
+    return [row, *(f"{number:,}" for number in numbers)]
+
+
+BY_COMPUTES = table("| row | beats | until the first line")
+BY_PROGRAM = table("| row | until the first line | computing")
+BY_WEIGHTS = table("| row | convolutions end")
+
+
+@pytest.mark.parametrize("cells", BY_COMPUTES, ids=lambda cells: cells[0])
+def test_a_row_that_its_computes_hold(cells: list[str]) -> None:
+    row = cells[0]
+    net, p = network_of(row)
+    beats, first = first_line(net, p)
+    computes = sum(compute_cycles(layer, p) for layer in net.layers)
+    least = first + computes + tail(net)
+    assert cells == shown(row, beats, first, computes, tail(net), least, most(net, p))
+    assert most(net, p) < least <= measured(row)["cycles"]
+
+
+@pytest.mark.parametrize("cells", BY_PROGRAM, ids=lambda cells: cells[0])
+def test_a_row_that_its_program_holds(cells: list[str]) -> None:
+    net, p = network_of(cells[0])
+    row = measured(cells[0])
+    first, computing = first_line(net, p)[1], row["compute_cycles"]
+    # until the first line, and into a fully connected layer, a window, a compute and its biases are counted already
+    taking = row["stalls"]["setup"] - 3 * (1 + sum(layer.fc for layer in net.layers))
+    least = first + computing + taking + tail(net)
+    assert cells == shown(cells[0], first, computing, taking, tail(net), least, most(net, p), row["cycles"])
+    assert sum(compute_cycles(layer, p) for layer in net.layers) <= computing
+    assert least <= row["cycles"]
+
+
+def later_blocks(layer: Layer, rows: int, p: TileParams) -> int:
+    """Blocks of a fully connected layer that are not whole in ``rows`` rows of SB."""
+    return len(blocks_of(layer, p)) - rows // view_of(layer, p).lines
+
+
+def weight_beats(layer: Layer, p: TileParams) -> int:
+    return view_of(layer, p).lines * sum(-(-block.neurons // p.lines_per_beat) for block in blocks_of(layer, p))
+
+
+def by_weights(row: str, in_use: int, lines: int) -> tuple[int, list[str]]:
+    """(cycles at least, the row's cells). in_use: SB rows of the program's last convolution; lines: the most of a
+    piece of its first fully connected layer."""
+    net, p = network_of(row)
+    *convolutions, hidden, last = net.layers
+    assert [layer.fc for layer in net.layers] == [False] * len(convolutions) + [True, True]
+    assert 1 <= in_use <= view_of(convolutions[-1], p).lines
+    end = first_line(net, p)[1] + sum(compute_cycles(layer, p) for layer in convolutions)
+    beats = weight_beats(hidden, p) + weight_beats(last, p)
+    biases = -(-sum(len(blocks_of(layer, p)) for layer in (hidden, last)) // p.neurons)
+    rows = p.sb_rows - biases - in_use
+    held = rows * p.neurons // p.lines_per_beat
+    others = math.ceil(bus_cycles(beats - held, p))
+    pieces = pieces_of(view_of(hidden, p), lines)
+    assert max(piece.lines for piece in pieces) == lines
+    reading = later_blocks(hidden, rows, p) * sum(max(0, piece.lines - HIDDEN_LINES) for piece in pieces)
+    clock_ps = round(p.clock_ns * 1000)
+    still = max(reading, others * clock_ps // DDR3_1600K.t_refi * DDR3_1600K.t_rfc // clock_ps)
+    drain = INTO_LAST_FC + compute_cycles(last, p) + AT_THE_END
+    least = end + others + still + drain
+    return least, shown(row, end, beats, in_use, held, others, lines, still, drain, least, most(net, p))
+
+
+@pytest.mark.parametrize("cells", BY_WEIGHTS, ids=lambda cells: cells[0])
+def test_a_row_that_its_weights_hold(cells: list[str]) -> None:
+    least, wanted = by_weights(cells[0], int(cells[3]), int(cells[6]))
+    assert cells == wanted
+    assert least <= measured(cells[0])["cycles"]
+
+
+def block_cycles(channels: int, p: TileParams) -> float:
+    """Cycles that a block of a fully connected layer of 4 x 4 maps takes on ideal memory, where many follow."""
+    cycles = []
+    for blocks in (12, 16):
+        torch.manual_seed(0)
+        layer = nn.Sequential(nn.Flatten(), nn.Linear(channels * 16, blocks * p.neurons))
+        net = quantise_network(read(layer, (channels, 4, 4)), p.fmt)
+        mapped = map_network([net], p, search=False)
+        assert len(mapped.fresh[0].plans[0].pieces) == 1
+        cycles.append(predict(mapped, 0, Ideal()).cycles)
+    return (cycles[1] - cycles[0]) / 4
+
+
+@pytest.mark.parametrize("lines", [19, 25, 38])
+def test_the_bus_stands_still_while_synapses_are_read(lines: int) -> None:
+    p = preset("paper16")
+    beats = bus_cycles(lines * p.neurons // p.lines_per_beat, p)
+    taken = block_cycles(lines, p)
+    assert beats + lines - HIDDEN_LINES <= taken <= beats + lines - HIDDEN_LINES + 4
+    if lines == 25:
+        assert f"a block of 25 lines takes {math.ceil(taken)} cycles, its beats {beats:g}" in " ".join(
+            PAGE.read_text(encoding="utf-8").split()
+        )
