@@ -191,7 +191,7 @@ def test_toggle_counters_equal_the_window(still: Windows, increment: int) -> Non
     outside = found.pop("toggle_control") - counted.pop("toggle_control")
     assert 0 < outside < 100
     assert counted == found
-    # equality of an event that is 0 proves nothing: the ports' own registers, how far a row is turned, rest in these nets
+    # equality of an event that is 0 proves nothing: the ports' registers, how far a row is turned, rest in these nets
     most = {name: max(int(other.events[0, EVENTS.index(name)]) for other, _ in still.values()) for name in counted}
     assert {name for name, count in most.items() if not count} == {"toggle_ports"}
 
