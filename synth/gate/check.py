@@ -9,10 +9,12 @@ import numpy as np
 
 from hw.errors import write_atomic
 from hw.params import TileParams
+from synth.gate.area import component_areas
 from synth.gate.calibrate import COMPONENTS, Calibrated, blocks_of, calibrate, errors_of, windows_of
 from synth.gate.compare import compare
 from synth.gate.liberty import read_library
 from synth.gate.library import Library
+from synth.gate.macros import compose, macro_table, memories
 from synth.gate.opensta import find_sta
 from synth.gate.recording import Recording, read_recording
 from synth.gate.reference import Machine, Simulated, machine, simulate_recording, traces
@@ -96,6 +98,15 @@ def _increments(model: Calibrated, tested: Mapping[str, Sequence[Simulated]]) ->
     return found
 
 
+def _areas(tile: Machine) -> dict[str, float]:
+    """By component of T16's Table 2 and "whole tile": cells after synthesis, and macros."""
+    table = macro_table()
+    srams = {name: compose(memory, table) for name, memory in memories(tile.params).items()}
+    netlists = tile.neuron.netlist, tile.rest.netlist
+    found = component_areas(*netlists, tile.params, tile.neuron.library, srams)
+    return {name: _figure(area.um2) for name, area in found.items()}
+
+
 def check_tile(
     job: Job, library: Library, liberty: Sequence[Path], wire_load: str, build: Path, *, jobs: int, step: Step
 ) -> Tested:
@@ -128,6 +139,7 @@ def check_tile(
         cells={part: len(made.netlist.cells) for part, made in designs.items()},
         least_period_ns={part: _figure(made.slowest.least_period_ns) for part, made in designs.items()},
         increments=_increments(model, simulated["test"]),
+        area_um2=_areas(tile),
     )
     sidecar = json.loads(job.verilog.with_suffix(".json").read_text(encoding="utf-8"))
     neurons = len(read_recording(job.recordings["fit"][0]).neurons)

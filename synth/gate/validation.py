@@ -35,7 +35,8 @@ class Errors(_Strict):
 
 class FormatValidation(_Strict):
     """Of one tile. windows: of 1,000 cycles or a whole image. checked_bits: compared between netlist and RTL. cells and
-    least_period_ns: of a neuron and of the rest. increments: of the test stimulus, of the part that was simulated."""
+    least_period_ns: of a neuron and of the rest. increments: of the test stimulus, of the part that was simulated.
+    area_um2: by component of T16's Table 2, cells and macros before a layout."""
 
     preset: str
     total: Errors
@@ -45,6 +46,7 @@ class FormatValidation(_Strict):
     cells: dict[str, int]
     least_period_ns: dict[str, float]
     increments: dict[str, dict[str, float]]
+    area_um2: dict[str, float]
 
 
 class Validation(_Strict):
