@@ -163,6 +163,7 @@ def _activity(tile: Machine, recording: Recording, window: RecordedWindow) -> di
         for name, found in neuron_activity(trace, tile.params).items():
             counts[name] = counts.get(name, 0) + found
     counts[NEURON_CYCLES] = len(neurons) * counts["cycles"]
+    counts["compute_cycles"] = rest.of("engine.issue")[:-1, 0].astype(np.int64)
     starts = np.arange(0, window.cycles - 1, WINDOW)
     columns = [np.add.reduceat(each, starts) for each in counts.values()]
     return {"names": np.array(list(counts)), "activity": np.stack(columns, axis=1)}
@@ -172,7 +173,7 @@ def _simulated(tile: Machine, recording: Recording, window: RecordedWindow, kept
     content = hashlib.sha256((recording.folder / window.file).read_bytes()).hexdigest()
     which = f"{FORMAT} {content} {recording.neurons}"
     energies = _kept(kept, f"{which} {tile.neuron.key} {tile.rest.key}", lambda: _energies(tile, recording, window))
-    counts = _kept(kept, f"{which} {table_hash()}", lambda: _activity(tile, recording, window))
+    counts = _kept(kept, f"{which} {table_hash()} with compute_cycles", lambda: _activity(tile, recording, window))
     return Simulated(
         window,
         (*tile.neuron.netlist.blocks, *tile.rest.netlist.blocks),
