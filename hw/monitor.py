@@ -118,14 +118,11 @@ def _before(name: str, width: int) -> str:
     return f"  logic [{width - 1}:0] was_{name};\n  always_ff @(posedge clk) was_{name} <= {name};"
 
 
-def _seen(name: str, width: int, lane: int, count: Count, p: TileParams) -> str:
-    """Expression for the bits of wire ``name`` that make pairs, in lanes of ``lane`` bits."""
-    if count.seen is Seen.ONES:
-        return name
+def _seen(name: str, width: int, count: Count, p: TileParams) -> str:
+    """Expression for the bits of ``name``, a lane of ``width`` bits, that make pairs."""
     if count.seen is Seen.NEIGHBOURS:
         return f"{name} ^ {{{name}[{p.fmt.width - 1}:0], {name}[{width - 1}:{p.fmt.width}]}}"
-    highest = f"{{{width // lane}{{1'b0, {{{lane - 1}{{1'b1}}}}}}}}"  # no digit goes from a lane into the next one
-    return f"{name} ^ (({name} & {highest}) << 1)"
+    return f"{name} ^ ({name} << 1)" if count.seen is Seen.DIGITS else name
 
 
 def _named(event: str, count: Count, named: Mapping[str, Register], p: TileParams) -> str:
@@ -150,19 +147,17 @@ def _named(event: str, count: Count, named: Mapping[str, Register], p: TileParam
     lines.append(_wire(f"other_{event}", other))
     if count.before:
         lines.append(_before(f"other_{event}", width))
-    seen = _seen(f"was_other_{event}" if count.before else f"other_{event}", width, width // lanes, count, p)
+    other_name = f"was_other_{event}" if count.before else f"other_{event}"
     if lanes == 1:
-        return "\n".join((*lines, _count(event, f"32'($countones({changed})) * 32'($countones({seen}))")))
+        pairs = f"32'($countones({changed})) * 32'($countones({_seen(other_name, width, count, p)}))"
+        return "\n".join((*lines, _count(event, pairs)))
     per, of = sum(low) // lanes, width // lanes
-    if per == 1:  # a changed bit takes its lane's other bits or none
-        lines.append(f"  logic [{width - 1}:0] taken_{event};\n  always_comb\n    for (int i = 0; i < {lanes}; i++)")
-        lines.append(f"      taken_{event}[i*{of}+:{of}] = {{{of}{{now_{event}[i] ^ was_now_{event}[i]}}}};")
-        return "\n".join((*lines, _count(event, f"$countones(taken_{event} & ({seen}))")))
-    lines.append(
-        f"  wire [{sum(low) - 1}:0] changed_{event} = {changed};\n  wire [{width - 1}:0] seen_{event} = {seen};"
-    )
-    lines.append(f"  logic [31:0] sum_{event};\n  always_comb begin\n    sum_{event} = '0;")
-    lines.append(f"    for (int i = 0; i < {lanes}; i++)")
-    lines.append(f"      sum_{event} += 32'($countones(changed_{event}[i*{per}+:{per}]))")
-    lines.append(f"          * 32'($countones(seen_{event}[i*{of}+:{of}]));\n  end")
+    # slices first: Verilator would compute a wide expression anew for every lane
+    slice_of = "{}[i*{}+:{}]".format
+    now, was = (slice_of(name, per, per) for name in (f"now_{event}", f"was_now_{event}"))
+    lines.append(f"  logic [{of - 1}:0] lane_{event};\n  logic [31:0] sum_{event};")
+    lines.append(f"  always_comb begin\n    sum_{event} = '0;\n    for (int i = 0; i < {lanes}; i++) begin")
+    lines.append(f"      lane_{event} = {slice_of(other_name, of, of)};")
+    seen = _seen(f"lane_{event}", of, count, p)
+    lines.append(f"      sum_{event} += 32'($countones({now} ^ {was})) * 32'($countones({seen}));\n    end\n  end")
     return "\n".join((*lines, _count(event, f"sum_{event}")))
