@@ -46,7 +46,7 @@ def test_snapshots_hold_the_cycles_before_their_edge(name: str, activity: bool) 
         assert edges > 15
         assert len(kept) == p.increments
 
-    # Amaranth's simulator makes one expression of a snapshot: 68 counters are more than Python's compiler takes as it is
+    # Amaranth's simulator makes one expression of a snapshot: 68 counters are more than Python's compiler takes
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(10 * limit)
     try:
