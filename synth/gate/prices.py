@@ -46,7 +46,9 @@ def _rows(fmt: str, found: Tested, params: TileParams, made_by: str) -> Iterator
                 before, component = priced.get(activity, (0.0, part.component))
                 if SHOWN[component] != SHOWN[part.component]:
                     raise RuntimeError(f"{activity} prices {component} and {part.component}")
-                priced[activity] = before + price, part.component
+                # what prices two parts takes the wider band of the two
+                wider = max(component, part.component, key=error.__getitem__)
+                priced[activity] = before + price, wider
     for activity, (price, component) in sorted(priced.items()):
         source = f"{made_by}: fitted to the gate level, {component}"
         yield _price(fmt, EVENT_KEYS[activity], price, error[component], SHOWN[component], "rtl_activity", source)
