@@ -75,7 +75,14 @@ class Request:
 
 def nested(name: str, fractions: Sequence[float], params: TileParams, seed: int) -> list[Network]:
     """The increments of network ``name`` with random weights: hidden weights shared, a classifier each."""
-    whole = IncrementalNetwork(find_network(name)(), fractions)
+    return random_increments(find_network(name)(), INPUT_SHAPES[name], fractions, params, seed)
+
+
+def random_increments(
+    module: nn.Sequential, shape: Shape, fractions: Sequence[float], params: TileParams, seed: int
+) -> list[Network]:
+    """The increments of ``module`` with random weights in the place of its own."""
+    whole = IncrementalNetwork(module, fractions)
     generator = torch.Generator().manual_seed(seed)  # torch's own is shared by the groups that run side by side
     with torch.no_grad():
         for layer in whole.modules():
@@ -83,7 +90,6 @@ def nested(name: str, fractions: Sequence[float], params: TileParams, seed: int)
                 bound = math.sqrt(6 / layer.weight[0].numel())  # keeps the size of the values from layer to layer
                 for values in layer.parameters():
                     values.uniform_(-bound, bound, generator=generator)
-    shape = INPUT_SHAPES[name]
     return [quantise_network(read(whole.increment(k), shape), params.fmt) for k in range(len(fractions))]
 
 

@@ -1,7 +1,8 @@
 """What is recorded for `tilewatt energy-check`: the stimulus that prices are fitted on, and that they are tested on.
 
-The two share no network's weights and no image: fitted on ConvNet with random weights and on the trained LeNet, tested
-on ALEXnet with random weights and on the block-causal LeNet, each layer and several increments of each.
+The two share no network, weights or image: fitted on ConvNet and a network made for it with random weights and on the
+trained LeNet, tested on ALEXnet with random weights and on the block-causal LeNet, each layer and several increments of
+each.
 """
 
 import hashlib
@@ -10,8 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from cosim.vcd import Window, Workload, pick_windows, random_workload, record, recorded_params, trained_workload
 from golden.data import load_subset
+from golden.networks import alexnet, convnet
 from hw.errors import BadInput
 from hw.generate import generate
 from hw.params import TileParams
@@ -21,9 +25,23 @@ IMAGES = Path("checkpoints/mnist-test-1000.npz")
 ROLES = ("fit", "test")
 
 
+def mixed() -> nn.Sequential:
+    """What LeNet and ConvNet have not: padding, kernels of 3, pooling windows that overlap and hang over the edge."""
+    return nn.Sequential(
+        nn.Conv2d(3, 24, 5, padding=2), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU(),
+        nn.Conv2d(24, 40, 3, padding=1), nn.ReLU(), nn.AvgPool2d(3, 2, ceil_mode=True),
+        nn.Conv2d(40, 48, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(48 * 4 * 4, 64), nn.ReLU(), nn.Linear(64, 10),
+    )  # fmt: skip
+
+
+NETWORKS: dict[str, Callable[[], nn.Sequential]] = {"mixed": mixed, "convnet": convnet, "alexnet": alexnet}
+SHAPE = (3, 32, 32)
+
+
 @dataclass(frozen=True)
 class Stimulus:
-    """name: of its folder. source: a checkpoint's path, or a network of random weights. fractions: of the latter;
+    """name: of its folder. source: a checkpoint's path, or one of NETWORKS of random weights. fractions: of the latter;
     images: numbers of the set's images, or how many random ones, by their count. neurons: recorded inside."""
 
     name: str
@@ -38,7 +56,8 @@ class Stimulus:
         if self.source.endswith(".npz"):
             return trained_workload(Path(self.source), load_subset(IMAGES), self.images, params)
         # plans of a rough estimate do: what the hardware does in a cycle is wanted, not few cycles
-        return random_workload(self.source, self.fractions, len(self.images), params, seed=self.seed, search=False)
+        made = NETWORKS[self.source](), SHAPE, self.fractions
+        return random_workload(self.source, *made, len(self.images), params, seed=self.seed, search=False)
 
 
 def plan(params: TileParams) -> tuple[Stimulus, ...]:
@@ -46,6 +65,7 @@ def plan(params: TileParams) -> tuple[Stimulus, ...]:
     neurons = tuple(sorted({0, params.neurons // 3, params.neurons - 1}))
     return (
         Stimulus("convnet", "fit", "convnet", (0.25, 1.0), (0, 1), 3, neurons),
+        Stimulus("mixed", "fit", "mixed", (0.3, 1.0), (0, 1), 5, neurons),
         Stimulus("lenet-mnist", "fit", "checkpoints/lenet-mnist.npz", (), (0, 1), 1, neurons),
         Stimulus("alexnet", "test", "alexnet", (0.25, 1.0), (0, 1), 4, neurons),
         Stimulus("lenet-causal", "test", "checkpoints/lenet-mnist-causal.npz", (), (10, 11), 2, neurons),

@@ -14,9 +14,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from cosim.cycles import START_CYCLE, nested, smooth_images
+from cosim.cycles import START_CYCLE, random_increments, smooth_images
 from cosim.measure import MEMORY_BEATS, commit
 from cosim.prepare import prepare
 from cosim.simulate import simulate_jobs, tile_build
@@ -25,6 +25,7 @@ from golden.data import ImageSet
 from golden.evaluate import check_images, codes, integer_networks
 from golden.mapping.mapped import Mapped
 from golden.mapping.mapper import map_network
+from golden.network import Shape
 from golden.spans import Span, layer_spans
 from golden.timing import DDR3
 from golden.verify import verify
@@ -80,13 +81,22 @@ def trained_workload(checkpoint: Path, images: ImageSet, numbers: Sequence[int],
 
 
 def random_workload(
-    network: str, fractions: Sequence[float], images: int, params: TileParams, *, seed: int, search: bool = True
+    network: str,
+    module: nn.Sequential,
+    shape: Shape,
+    fractions: Sequence[float],
+    images: int,
+    params: TileParams,
+    *,
+    seed: int,
+    search: bool = True,
 ) -> Workload:
-    """A network of `tilewatt cycles`: random weights, smooth random images. search: of its plans (map_network)."""
+    """``module``, which is called ``network``, with random weights and smooth random images of ``shape`` (C,H,W), as
+    `tilewatt cycles` has them. search: of its plans (map_network)."""
     if images < 1:
         raise BadInput(f"at least 1 image is wanted, not {images}")
     params = recorded_params(params)
-    mapped = map_network(nested(network, fractions, params, seed), params, search=search)
+    mapped = map_network(random_increments(module, shape, fractions, params, seed), params, search=search)
     verify(mapped)
     inputs = smooth_images(images, mapped.networks[0].input_shape, params, seed)
     origin = {"network": network, "seed": seed, "weights": "random", "images": "smooth", "plans_searched": search}

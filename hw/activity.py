@@ -45,35 +45,38 @@ class Count:
 
 #: Events of hw.events.TOGGLES that are counts of named signals.
 COUNTS: dict[str, Count] = {
-    "toggle_port": Count(("neuron.operands",)),
     "toggle_digit": Count(("neuron.operands",), times=("neuron.weights",), seen=Seen.DIGITS, by_lane=True),
     "toggle_mask": Count(("neuron.lanes3",), times=("neuron.products.product_*",), by_lane=True),
     "toggle_addend": Count(("neuron.addend",)),
     "toggle_stored": Count(("neuron.accumulators.stored",)),
     "toggle_written": Count(("neuron.accumulators.written",)),
     "toggle_pool_word": Count(("neuron.pool_word",)),
+    "toggle_pooled": Count(("neuron.pool_lane.pooled",)),
     "toggle_index": Count(("nfu.word_*",)),
     "toggle_choice": Count(("nfu.word_*",), low=2, times=("nfu.line",), seen=Seen.NEIGHBOURS, before=True),
-    "toggle_line": Count(("nfu.line",)),
     "toggle_answer": Count(("dma.answers.w_port__data",)),
     "toggle_load": Count(("nbout_port.load_words",)),
     "toggle_store": Count(("nbin_port.store_words", "nbout_port.store_words")),
     "toggle_row": Count(("nbin_port.row_*", "nbout_port.row_*")),
     "toggle_total": Count(("dma.consumer.total",)),
     "toggle_late": Count(("dma.consumer.late_cells",)),
-    "toggle_address": Count(("dma.requester.out.address",)),
-    "toggle_window": Count(("engine.window.rows", "engine.window.kx")),
-    "toggle_inside": Count(("engine.window.inside",)),
-    "toggle_moves": Count(("engine.cursor.moves",)),
+    "toggle_at": Count(("engine.at",)),
+    "toggle_window_row": Count(("engine.row_*",)),
+    "toggle_window_bank": Count(("engine.window.result.bank",)),
+    "toggle_window_turn": Count(("engine.window.carry_x",)),
+    "toggle_wraps": Count(("engine.cursor.wraps",)),
     "toggle_place": Count(("engine.place",)),
-    "toggle_winner": Count(("margin.top_*_*_low.winner",)),
-    "toggle_better": Count(("margin.top_*_*_low.one",)),
+    "toggle_score": Count(("margin.leaf_*",)),
+    "toggle_winner": Count(("margin.top_*_*.winner",)),
+    "toggle_pair": Count(("margin.top_*_*.pair",)),
     "toggle_fetched": Count(("fetch.queue.r_port__data",)),
     "toggle_pool_row": Count(("post.row.pool_row_lane_*.given",)),
     "toggle_pool_window": Count(("post.row.pool_row_lane_*.window_*",)),
-    "toggle_result": Count(("post.words",)),
-    "toggle_valid": Count(("post.valid",)),
 }
+
+
+#: Registers outside of neurons that the tile counts itself: with activity a counting bank takes their place.
+BANKS: dict[str, Count] = {"toggle_operand": Count(("nfu.operand_*",)), "toggle_output": Count(("post.result_*",))}
 
 
 def pattern(path: str) -> re.Pattern[str]:

@@ -3,8 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
-from hw.monitor import Register, counted
+from hw.monitor import Register, counted, named
 
 NEURONS = "neurons"
 _UNIQUE = re.compile(r"\$\d+")
@@ -36,9 +37,8 @@ def annotation(built: Sequence[Register], measuring: Sequence[Register] | None) 
     for register in built if measuring is None else measuring:
         uncounted[_place(register)] += register.width
     if measuring is not None:
-        for group in counted(built).values():
-            for register in group:
-                uncounted[_place(register)] = 0
+        for register in chain(named(built), *counted(built).values()):
+            uncounted[_place(register)] = 0
     found: dict[str, dict[str, int]] = {}
     for place, width in bits.items():
         entry = found.setdefault(_component(place), {"bits": 0, "counted": 0})

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hw.activity import COUNTS, NEURON, NEURONS, Count, Seen, matching
+from hw.activity import BANKS, COUNTS, NEURON, NEURONS, Count, Seen, matching, pattern
 from hw.events import COUNTER_BITS, MONITORED, REGISTER_TOGGLES
 from hw.params import TileParams
 
@@ -18,6 +18,7 @@ _SIGNAL = re.compile(
     r"^  (?:input|output|wire|reg)(?: reg)?(?: signed)? (?:\[(\d+):0\] )?(\\\S+|\w+) *(?:=[^;]*)?;", re.MULTILINE
 )
 _INSTANCE = re.compile(r"^  \\?([\w.$]+) +\\?(\S+) +\($", re.MULTILINE)
+_BANKS = [pattern(path) for count in BANKS.values() for path in count.signals]
 _MODULE = re.compile(r"^module \\?([\w.$]+)[^\n]*\n(.*?)^endmodule", re.MULTILINE | re.DOTALL)
 
 
@@ -28,6 +29,11 @@ class Register:
     path: tuple[str, ...]
     name: str
     width: int
+
+    @property
+    def inside(self) -> str:
+        """Its path below the top, parts joined by "."."""
+        return ".".join((*self.path[1:], self.name))
 
     @property
     def reference(self) -> str:
@@ -61,13 +67,14 @@ def registers(text: str, top: str) -> list[Register]:
 
 def signals(text: str, top: str) -> dict[str, Register]:
     """Every signal below ``top`` but memories, by its path below it."""
-    return {".".join((*found.path[1:], found.name)): found for found in _below(text, top, _SIGNAL)}
+    return {found.inside: found for found in _below(text, top, _SIGNAL)}
 
 
 def _group(register: Register) -> str | None:
-    """The event that counts a register's changes; None for those of neurons and of the counters themselves."""
+    """The event that counts a register's changes here; None for those that the tile counts itself, for those of neurons
+    and of the counters."""
     inside = [part.partition("$")[0] for part in register.path[1:]]
-    if any(part.startswith("neuron_") for part in inside):
+    if any(part.startswith("neuron_") for part in inside) or any(bank.fullmatch(register.inside) for bank in _BANKS):
         return None
     component = inside[0] if inside else "tile"
     return next((event for event, components in REGISTER_TOGGLES.items() if component in components), None)
@@ -82,6 +89,13 @@ def counted(found: Sequence[Register]) -> dict[str, list[Register]]:
     return groups
 
 
+def named(found: Sequence[Register]) -> list[Register]:
+    """Registers whose changes an event of hw.activity.COUNTS counts, each bit of them."""
+    plain = [path for count in COUNTS.values() if not count.times and not count.low for path in count.signals]
+    paths = [pattern(re.sub(f"^{NEURON}", NEURONS, path)) for path in plain]
+    return [register for register in found if any(path.fullmatch(register.inside) for path in paths)]
+
+
 def monitor(text: str, top: str, p: TileParams) -> str:
     """Verilog of the module for a tile's Verilog ``text``: ports clk, rst, clear, and one count an event.
 
@@ -94,8 +108,8 @@ def monitor(text: str, top: str, p: TileParams) -> str:
         body.append(f"  wire [{width - 1}:0] now_{event} = {{{joined}}};\n  logic [{width - 1}:0] was_{event};")
         body.append(f"  always_ff @(posedge clk) was_{event} <= now_{event};")
         body.append(_count(event, f"$countones(now_{event} ^ was_{event})"))
-    named = signals(text, top)
-    body += [_named(event, count, named, p) for event, count in COUNTS.items()]
+    every = signals(text, top)
+    body += [_named(event, count, every, p) for event, count in COUNTS.items()]
     outputs = "".join(f",\n    output logic [{COUNTER_BITS - 1}:0] {port}" for port in MONITORED)
     header = f"module {MODULE} (\n    input logic clk,\n    input logic rst,\n    input logic clear{outputs}\n);\n"
     return header + "\n".join(body) + "\nendmodule\n"
@@ -125,11 +139,11 @@ def _seen(name: str, width: int, count: Count, p: TileParams) -> str:
     return f"{name} ^ ({name} << 1)" if count.seen is Seen.DIGITS else name
 
 
-def _named(event: str, count: Count, named: Mapping[str, Register], p: TileParams) -> str:
+def _named(event: str, count: Count, every: Mapping[str, Register], p: TileParams) -> str:
     """Verilog of one count of hw.activity.COUNTS."""
 
     def found(paths: Sequence[str]) -> list[Register]:
-        return [named[name] for name in matching((re.sub(f"^{NEURON}", NEURONS, path) for path in paths), named)]
+        return [every[name] for name in matching((re.sub(f"^{NEURON}", NEURONS, path) for path in paths), every)]
 
     changing = found(count.signals)
     low = [min(signal.width, count.low or signal.width) for signal in changing]
@@ -143,21 +157,37 @@ def _named(event: str, count: Count, named: Mapping[str, Register], p: TileParam
         return "\n".join((*lines, _count(event, f"$countones({changed})")))
     other = [(signal.reference, signal.width) for signal in found(count.times)]
     width = sum(bits for _, bits in other)
-    lanes = p.neurons * p.synapses if count.by_lane else 1
+    if count.by_lane:
+        amounts = _pairs_by_lane(event, count, slices, other, p)
+        return "\n".join((*lines, amounts, _count(event, f"sum_{event}")))
     lines.append(_wire(f"other_{event}", other))
     if count.before:
         lines.append(_before(f"other_{event}", width))
     other_name = f"was_other_{event}" if count.before else f"other_{event}"
-    if lanes == 1:
-        pairs = f"32'($countones({changed})) * 32'($countones({_seen(other_name, width, count, p)}))"
-        return "\n".join((*lines, _count(event, pairs)))
-    per, of = sum(low) // lanes, width // lanes
-    # slices first: Verilator would compute a wide expression anew for every lane
-    slice_of = "{}[i*{}+:{}]".format
-    now, was = (slice_of(name, per, per) for name in (f"now_{event}", f"was_now_{event}"))
-    lines.append(f"  logic [{of - 1}:0] lane_{event};\n  logic [31:0] sum_{event};")
-    lines.append(f"  always_comb begin\n    sum_{event} = '0;\n    for (int i = 0; i < {lanes}; i++) begin")
-    lines.append(f"      lane_{event} = {slice_of(other_name, of, of)};")
-    seen = _seen(f"lane_{event}", of, count, p)
-    lines.append(f"      sum_{event} += 32'($countones({now} ^ {was})) * 32'($countones({seen}));\n    end\n  end")
-    return "\n".join((*lines, _count(event, f"sum_{event}")))
+    pairs = f"32'($countones({changed})) * 32'($countones({_seen(other_name, width, count, p)}))"
+    return "\n".join((*lines, _count(event, pairs)))
+
+
+def _lanes(parts: Sequence[tuple[str, int]], bits: int) -> list[str]:
+    """The lanes of ``bits`` that signals hold, each signal a whole number of them."""
+    found = []
+    for name, width in parts:
+        found += [name] if width == bits else [f"{name}[{low}+:{bits}]" for low in range(0, width, bits)]
+    return found
+
+
+def _pairs_by_lane(
+    event: str, count: Count, now: Sequence[tuple[str, int]], other: Sequence[tuple[str, int]], p: TileParams
+) -> str:
+    """One statement a lane on constant slices: Verilator selects and shifts anew in every pass of a loop."""
+    lanes = p.neurons * p.synapses
+    per, of = (sum(bits for _, bits in parts) // lanes for parts in (now, other))
+    lines = [f"  logic [31:0] sum_{event};\n  always_comb begin\n    sum_{event} = '0;"]
+    for lane, (word, beside) in enumerate(zip(_lanes(now, per), _lanes(other, of), strict=True)):
+        changed = f"{word} ^ was_now_{event}[{lane * per}+:{per}]"
+        seen = f"32'($countones({_seen(f'({beside})', of, count, p)}))"
+        if per == 1:
+            lines.append(f"    if ({changed}) sum_{event} += {seen};")
+        else:
+            lines.append(f"    sum_{event} += 32'($countones({changed})) * {seen};")
+    return "\n".join((*lines, "  end"))

@@ -17,7 +17,19 @@ from packaging.utils import canonicalize_name
 from scripts.environment import environment_key, is_whole
 
 ROOT = Path(__file__).resolve().parent.parent
-LEAVES = {"hw", "hw.errors", "hw.params", "hw.instructions", "hw.isa", "hw.events", "hw.activity", "hw.softmax"}
+LEAVES = {
+    *(
+        "hw",
+        "hw.errors",
+        "hw.params",
+        "hw.instructions",
+        "hw.isa",
+        "hw.events",
+        "hw.activity",
+        "hw.monitor",
+        "hw.softmax",
+    )
+}
 OWN = {"hw", "golden", "cosim", "synth", "tilewatt", "tests", "scripts"}
 CODE = {".py", ".v", ".sv", ".vlt", ".cpp", ".h", ".html", ".j2"}
 DATA = {".toml"}  # tables with their sources; as long as they need

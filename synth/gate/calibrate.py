@@ -21,15 +21,14 @@ class Part:
     activity: tuple[str, ...]
 
 
-_DMA = ("toggle_address", "toggle_answer", "toggle_total", "toggle_late")
-_MOVES = ("toggle_moves", "toggle_place", "toggle_row", "toggle_load", "toggle_total")
+_MOVES = ("toggle_answer", "toggle_total", "toggle_load", "toggle_dma", "toggle_ports")
 
 #: The whole tile, each block in one part. An activity prices parts of one component of the report only.
 PARTS: dict[str, Part] = {
     "products": Part(
         "nfu",
         ("products",),
-        (NEURON_CYCLES, "multiply", "toggle_port", "toggle_weight", "toggle_product", "toggle_digit"),
+        (NEURON_CYCLES, "multiply", "toggle_weight", "toggle_product", "toggle_digit"),
     ),
     "sum": Part("nfu", ("sum",), (NEURON_CYCLES, "accumulate", "toggle_product", "toggle_sum", "toggle_mask")),
     "accumulators": Part(
@@ -43,30 +42,34 @@ PARTS: dict[str, Part] = {
     "neuron": Part(
         "nfu", ("activation", "neuron", "sb_logic"), (NEURON_CYCLES, "toggle_addend", "toggle_weight", "toggle_sum")
     ),
-    "pooling": Part("nfu", ("pooling",), (NEURON_CYCLES, "toggle_pool_word")),
-    "array": Part("nfu", ("array",), (CYCLES, "toggle_index", "toggle_choice", "toggle_line", "toggle_port")),
-    "post": Part(
-        "nfu",
-        ("post",),
-        (CYCLES, "toggle_pool_row", "toggle_pool_window", "toggle_result", "toggle_valid"),
+    "pooling": Part("nfu", ("pooling",), (NEURON_CYCLES, "toggle_pool_word", "toggle_pooled")),
+    "array": Part("nfu", ("array",), (CYCLES, "toggle_index", "toggle_choice")),
+    "post": Part("nfu", ("post",), (CYCLES, "toggle_pool_row", "toggle_pool_window", "toggle_post")),
+    "dma": Part(
+        "buffers",
+        ("dma",),
+        (CYCLES, *_MOVES, "toggle_late", "toggle_arbiter"),
     ),
-    "dma": Part("buffers", ("dma",), (CYCLES, *_DMA, "toggle_load", "toggle_store")),
     "ports": Part(
         "buffers",
         ("nbin_logic", "nbout_logic"),
+        (CYCLES, *_MOVES, "toggle_operand", "toggle_row", "toggle_store", "toggle_place"),
+    ),
+    "arbiter": Part("buffers", ("arbiter",), (CYCLES, "toggle_arbiter", "toggle_ports")),
+    "engine": Part(
+        "control",
+        ("engine",),
         (
-            *(CYCLES, "toggle_row", "toggle_load", "toggle_store", "toggle_place"),
-            *("toggle_total", "toggle_late", "toggle_address", "toggle_window"),
+            *(CYCLES, "toggle_at", "toggle_window_row", "toggle_window_bank"),
+            *("toggle_window_turn", "toggle_wraps"),
         ),
     ),
-    "arbiter": Part("buffers", ("arbiter",), (CYCLES, *_DMA, "toggle_fetched")),
-    "engine": Part("control", ("engine",), (CYCLES, "toggle_window", "toggle_inside", *_MOVES)),
     "fetch": Part(
         "control",
         ("fetch", "queues", "sequencer", "tile"),
-        (CYCLES, "toggle_fetched", *_MOVES, "toggle_answer", "toggle_address", "toggle_late", "toggle_store"),
+        (CYCLES, "toggle_fetched", "toggle_row", "toggle_total", "toggle_answer", "toggle_store"),
     ),
-    "margin": Part("control", ("margin",), (CYCLES, "toggle_winner", "toggle_better")),
+    "margin": Part("control", ("margin",), (CYCLES, "toggle_score", "toggle_winner", "toggle_pair")),
 }
 COMPONENTS = ("nfu", "buffers", "control")
 BASELINES = {"constant_power": constant_power, "constant_per_mac": constant_per_mac}

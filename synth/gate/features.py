@@ -1,10 +1,11 @@
 """Activity of the RTL in a trace, cycle by cycle, by the definitions that hw.monitor's Verilog has (hw.activity)."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hw.activity import COUNTS, NEURON, Count, Seen, matching
+from hw.activity import BANKS, COUNTS, NEURON, Count, Seen, matching
 from hw.errors import BadInput
 from hw.params import TileParams
 from synth.gate.trace import Trace
@@ -19,10 +20,10 @@ NEURON_CHANGES = {
 
 def table_hash() -> str:
     """Changes with every definition here."""
-    return hashlib.sha256(f"2 {COUNTS} {NEURON_CHANGES}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"4 {COUNTS} {BANKS} {NEURON_CHANGES}".encode()).hexdigest()[:16]
 
 
-def _columns(trace: Trace, names: list[str]) -> np.ndarray:
+def _columns(trace: Trace, names: Sequence[str]) -> np.ndarray:
     return np.concatenate([np.arange(first, first + width) for first, width in map(trace.places.__getitem__, names)])
 
 
@@ -63,7 +64,12 @@ def neuron_activity(trace: Trace, params: TileParams) -> dict[str, np.ndarray]:
     return found
 
 
-def rest_activity(trace: Trace, params: TileParams) -> dict[str, np.ndarray]:
-    """Counts [cycles] of the tile without its neurons, by event, and ``cycles`` (1 each)."""
-    found = {event: counts(count, trace, params) for event, count in COUNTS.items() if not count.in_neurons}
+def rest_activity(trace: Trace, params: TileParams, registers: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+    """Counts [cycles] of the tile without its neurons, by event, and ``cycles`` (1 each). registers: their paths in
+    the trace by the event that counts their changes."""
+    named = BANKS | {event: count for event, count in COUNTS.items() if not count.in_neurons}
+    found = {event: counts(count, trace, params) for event, count in named.items()}
+    for event, names in registers.items():
+        bits = trace.bits[:, _columns(trace, names)]
+        found[event] = np.count_nonzero(bits[1:] != bits[:-1], axis=1)
     return found | {"cycles": np.ones(trace.cycles, dtype=np.int64)}

@@ -4,7 +4,7 @@ A window is simulated once: its result is kept under the content of the netlist,
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hw.errors import atomic_path
+from hw.monitor import counted, registers
 from hw.params import TileParams
 from synth.gate.blocks import NEURON_BLOCKS, TILE_BLOCKS
 from synth.gate.buffers import buffered
@@ -54,11 +55,13 @@ class Design:
 
 @dataclass(frozen=True)
 class Machine:
-    """The two netlists of a tile: one of its equal neurons, and the rest of it."""
+    """The two netlists of a tile: one of its equal neurons, and the rest of it. registers: paths in the RTL of those of
+    the rest, by the event that counts their changes."""
 
     params: TileParams
     neuron: Design
     rest: Design
+    registers: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,8 @@ def machine(
     common = (params, library, liberty, wire_load)
     neuron = design(verilog, "neuron", *common, Options(), build)
     rest = design(verilog, "tile", *common, Options(boundary=("neuron",)), build)
-    return Machine(params, neuron, rest)
+    found = counted(registers(verilog.read_text(encoding="utf-8"), "tile"))
+    return Machine(params, neuron, rest, {event: [one.inside for one in group] for event, group in found.items()})
 
 
 def traces(recording: Recording, window: RecordedWindow) -> tuple[list[Trace], Trace]:
@@ -158,7 +162,7 @@ def _energies(tile: Machine, recording: Recording, window: RecordedWindow) -> di
 
 def _activity(tile: Machine, recording: Recording, window: RecordedWindow) -> dict[str, Any]:
     neurons, rest = traces(recording, window)
-    counts = rest_activity(rest, tile.params)
+    counts = rest_activity(rest, tile.params, tile.registers)
     for trace in neurons:
         for name, found in neuron_activity(trace, tile.params).items():
             counts[name] = counts.get(name, 0) + found

@@ -20,6 +20,7 @@ from cosim.vcd import (
 )
 from golden.data import load_subset
 from golden.mapping import map_network
+from golden.networks import INPUT_SHAPES, lenet
 from golden.timing import DDR3, predict
 from hw.errors import BadInput
 from hw.params import preset
@@ -265,7 +266,7 @@ def test_workloads_that_are_refused() -> None:
         ):
             trained_workload(CHECKPOINT, subset, wanted, p)
     with pytest.raises(BadInput, match="at least 1 image is wanted, not 0"):
-        random_workload("lenet", (0.5, 1.0), 0, p, seed=1)
+        random_workload("lenet", lenet(), INPUT_SHAPES["lenet"], (0.5, 1.0), 0, p, seed=1)
 
 
 @pytest.mark.slow
@@ -278,7 +279,7 @@ def test_a_trained_network_and_a_random_one(tmp_path: Path) -> None:
         (2, 1, 28, 28),
     )
     assert trained.origin["checkpoint"] == "lenet-mnist.npz"
-    made_up = random_workload("lenet", (0.2, 1.0), 2, p, seed=4)
+    made_up = random_workload("lenet", lenet(), INPUT_SHAPES["lenet"], (0.2, 1.0), 2, p, seed=4)
     for number, workload in enumerate((trained, made_up)):
         windows = pick_windows(workload, range(len(workload.fractions)), cycles=50, per_layer=1, seed=1)
         assert len(windows) == 4 * len(workload.fractions)
