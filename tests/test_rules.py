@@ -18,7 +18,7 @@ from scripts.environment import environment_key, is_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 LEAVES = {"hw", "hw.errors", "hw.params", "hw.instructions", "hw.isa", "hw.events", "hw.activity", "hw.softmax"}
-OWN = {"hw", "golden", "cosim", "synth", "tilewatt", "tests", "scripts"}
+OWN = {"hw", "golden", "cosim", "synth", "commands", "tilewatt", "tests", "scripts"}
 CODE = {".py", ".v", ".sv", ".vlt", ".cpp", ".h", ".html", ".j2"}
 DATA = {".toml"}  # tables with their sources; as long as they need
 MOST_LINES = 400
@@ -68,7 +68,7 @@ def may_import(module: str, dotted: str) -> bool:
         return False  # runs before anything is installed
     if top == "tests":
         return area == "tests"
-    if area in {"tests", "tilewatt"}:
+    if area in {"tests", "tilewatt", "commands"}:
         return True
     if module in LEAVES:
         return is_leaf(dotted)
