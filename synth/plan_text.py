@@ -32,7 +32,7 @@ def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def increment_rows(found: PlanFile) -> list[tuple[str, ...]]:
     """A row per chosen increment: fraction, threshold, images that stop there, accuracy alone, cost alone."""
     plan, images = found.plan, found.validation.images
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for number, (index, stopped) in enumerate(zip(plan.increments, plan.stops, strict=True)):
         rows.append(
             (
