@@ -12,6 +12,7 @@ from synth.plan_schema import Histograms, Named, PlanFile
 from synth.plan_text import chain
 
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")
+BELOW_LEGEND = 0.77  # of a panel's height
 TITLES = {"raw": "raw scores", "softmax": "softmax scores"}
 
 
@@ -26,16 +27,15 @@ def _panel(axes: Axes, shown: Histograms, right: bool, best: Named | None) -> No
         axes.stairs(share, edges, color=colour, linewidth=1.6, label=label)
         axes.stairs(share, edges, color=colour, fill=True, alpha=0.08)
         if best is not None and item.fraction in best.fractions[:-1]:
-            axes.axvline(
-                best.thresholds[best.fractions.index(item.fraction)], color=colour, linestyle="--", linewidth=1.2
-            )
+            at = best.thresholds[best.fractions.index(item.fraction)]
+            axes.axvline(at, ymax=BELOW_LEGEND, color=colour, linestyle="--", linewidth=1.2)
     axes.set_xlim(edges[0], edges[-1])
     if right and shown.score == "softmax":  # nearly all lie in the last bin
         axes.set_yscale("log")
         axes.set_ylim(0.005, 1000)
         axes.yaxis.set_major_formatter("{x:g}")
     else:
-        axes.set_ylim(0, 1.3 * axes.dataLim.ymax)  # room for the legend
+        axes.set_ylim(0, axes.dataLim.ymax / BELOW_LEGEND)
     axes.grid(alpha=0.25)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -66,6 +66,8 @@ def draw(found: PlanFile) -> Figure:
         beyond = "" if shown.score == "softmax" else "; last bin: all larger ones too"
         grid[1][column].set_xlabel(f"margin: top-1 minus top-2 score{beyond}")
     grid[0][0].set_ylabel("share of right decisions (%)")
+    if len(found.histograms) > 1:
+        grid[0][1].set_ylabel("log scale")
     grid[1][0].set_ylabel("share of wrong decisions (%)")
     figure.suptitle(f"{found.network} on {found.dataset}, {found.format}: {found.validation.source}", fontsize=11)
     return figure

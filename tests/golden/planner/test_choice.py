@@ -78,7 +78,8 @@ def test_no_image_is_seen_by_the_choice_it_judges(monkeypatch: pytest.MonkeyPatc
 
 
 def test_cross_validation_pools_what_each_fold_gives() -> None:
-    case, goal, done = made.case(400, 3, 2), MostSaving(0.05, 1), []
+    case, goal = made.case(400, 3, 2), MostSaving(0.05, 1)
+    done: list[int] = []
     found = cross_validate(case, BOTH, goal, 4, 7, done.append)
     assert done == [1, 2, 3, 4]
     drops, savings = [], []

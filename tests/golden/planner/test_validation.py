@@ -1,6 +1,7 @@
 """The held-out images: those of the training and no others, and scores as the tile takes them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_scores_are_the_exact_sums_of_every_increment(tmp_path: Path) -> None:
     [{"validation_images": None}, {"data_sha256": None}, {"data_sha256": {}}, {"validation_images": "many"}],
 )
 def test_a_checkpoint_that_does_not_say_what_was_held_out_is_refused(
-    tmp_path: Path, missing: dict[str, object]
+    tmp_path: Path, missing: dict[str, Any]
 ) -> None:  # fmt: skip
     root = made.write_mnist(tmp_path)
     trained = checkpoint.load(made.write_checkpoint(tmp_path / "a.npz", root, **missing))
