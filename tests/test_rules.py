@@ -265,6 +265,9 @@ def test_an_interrupted_set_up_is_not_whole(tmp_path: Path) -> None:
     assert is_whole(tmp_path, key)
     assert not is_whole(tmp_path, environment_key("click==8.5.2\n", tmp_path))
     assert not is_whole(tmp_path, environment_key("click==8.5.1\n", tmp_path / "moved"))
+    (tmp_path / "grown").mkdir()
+    (tmp_path / "grown" / "__init__.py").touch()
+    assert not is_whole(tmp_path, environment_key("click==8.5.1\n", tmp_path))
 
 
 def test_a_skipped_test_fails_the_run(tmp_path: Path) -> None:
