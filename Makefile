@@ -8,7 +8,7 @@ ARGS ?=
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock test regress lint format verilog cosim data train report cycles energy-check clean
+.PHONY: help setup lock test regress lint format verilog cosim data train plan report cycles energy-check clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -42,6 +42,9 @@ data: setup  ## fetch the data sets
 
 train: setup  ## train a network increment by increment (NETWORK=)
 	$(RUN) tilewatt train --network $(NETWORK) $(ARGS)
+
+plan: setup  ## choose increments and thresholds on the held-out images (NETWORK=)
+	$(RUN) tilewatt plan --network $(NETWORK) $(ARGS)
 
 report: setup  ## energy, cycles and accuracy of every increment (NETWORK=)
 	$(RUN) tilewatt report --network $(NETWORK) $(ARGS)

