@@ -38,7 +38,7 @@ class Cost(_Strict):
 
 class Increment(_Strict):
     """accuracy: of the integer model on every test image. golden: of the model of the same channels trained alone;
-    shutdown: of the last golden model with the trailing channels shut off; None where a checkpoint has none (floats)."""
+    shutdown: of the last golden model, trailing channels shut off; floats, None where a checkpoint has none."""
 
     fraction: float
     channels: list[int]
@@ -127,7 +127,7 @@ class BudgetRun(_Strict):
 
 
 class Network(_Strict):
-    """dataset_note: what stands in for what, "" for nothing. extra_storage: of all increments, of the full network's."""
+    """dataset_note: what stands in for what, or "". extra_storage: of all increments, over the full network."""
 
     title: str
     dataset: str
