@@ -112,6 +112,7 @@ def verilog(preset: str, number_format: str | None, accumulator_width: int | Non
     help="chain: increment by increment; joint: all at once, block-causal.",
 )
 @click.option("--epochs", type=int, help="Of every training.  [default: the data set's recipe]")
+@click.option("--joint-epochs", type=int, help="Of a joint training.  [default: --epochs, or the data set's recipe]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
 @click.option("--out", type=click.Path(path_type=Path), help="Checkpoint.  [default: build/train/NETWORK-DATASET.npz]")
 def train(
@@ -122,6 +123,7 @@ def train(
     block_causal: bool,
     method: str,
     epochs: int | None,
+    joint_epochs: int | None,
     seed: int,
     out: Path | None,
 ) -> Results:
@@ -133,6 +135,7 @@ def train(
     options = " --block-causal" if block_causal else ""
     options += f" --method {method}" if method != "chain" else ""
     options += f" --epochs {epochs}" if epochs is not None else ""
+    options += f" --joint-epochs {joint_epochs}" if joint_epochs is not None else ""
     line = (
         f"tilewatt train --network {network} --dataset {dataset} --fractions {listed}{options} --seed {seed}"
         f" --out {target}"
@@ -146,6 +149,7 @@ def train(
         block_causal=block_causal,
         method=method,
         epochs=epochs,
+        joint_epochs=joint_epochs,
         seed=seed,
         command=line,
     )

@@ -37,6 +37,7 @@ def train(
     method: str = "chain",
     seed: int = 1,
     epochs: int | None = None,
+    joint_epochs: int | None = None,
     recipe: Recipe | None = None,
     threads: int = 1,
     command: str = "",
@@ -47,8 +48,8 @@ def train(
     Returns the paths, the seed, whether the network is block-causal, the accuracies on the test set per increment
     (0 to 1) and the thresholds. Thresholds are chosen on images held out of the training set; the test set is only
     scored when all else is done. block_causal: as in `golden.networks.IncrementalNetwork`. method: ``chain`` or
-    ``joint``, which is always block-causal. epochs: of every training, in place of the recipe's. recipe: of the data
-    set if left out. threads: torch's; the bits that come out depend on their number.
+    ``joint``, which is always block-causal. epochs: of every training, in place of the recipe's; joint_epochs: of the
+    joint one. recipe: of the data set if left out. threads: torch's; the bits that come out depend on their number.
     """
     started = time.monotonic()
     find_network(network)
@@ -63,6 +64,8 @@ def train(
     recipe = recipe or RECIPES[dataset]
     if epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=epochs, full_epochs=epochs, joint_epochs=epochs)
+    if joint_epochs is not None:
+        recipe = dataclasses.replace(recipe, joint_epochs=joint_epochs)
     block_causal = block_causal or method == "joint"
     images, held_out = split(whole, recipe.validation, seed)
     torch.set_num_threads(threads)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from golden.data import ImageSet
 from golden.networks import IncrementalNetwork, find_network, narrow, weight_layers
 from golden.training import fit, joint
+from golden.training.norm import folded, normalised
 from golden.training.recipe import Recipe
 from golden.training.state import TrainingState
 from hw.errors import BadInput
@@ -102,9 +104,7 @@ class Chain:
         if method not in METHODS:
             raise BadInput(f"a training method wants one of {', '.join(METHODS)}, not {method!r}")
         if method == "joint" and not block_causal:
-            raise BadInput(
-                "joint training wants a block-causal network: only its maps serve every increment"
-            )
+            raise BadInput("joint training wants a block-causal network: only its maps serve every increment")
         if not 0 <= seed <= MOST_SEED:
             raise BadInput(f"seed wants a number from 0 to {MOST_SEED}, not {seed}")
         self.recipe, self.seed, self.images, self.held_out = recipe, seed, images, held_out
@@ -186,7 +186,7 @@ class Chain:
             self.network.adopt(phase.increment, model)
         self.state.network = self.network.state_dict()
         if phase.kind == "golden" or phase == Phase("increment", 0):
-            self.state.goldens[phase.increment] = model.state_dict()
+            self.state.goldens[phase.increment] = folded(cast(nn.Sequential, model)).state_dict()
         self.state.phase += 1
         self.state.epoch, self.state.current, self.state.optimiser = 0, {}, {}
         self.state.save(self.state_path)
@@ -196,15 +196,15 @@ class Chain:
         frozen = frozen_weights(self.network, phase.increment) if phase.kind == "increment" else []
         golden = self.golden(phase.increment) if frozen else self.fresh
         model = fit.channels_last(start_of(phase, self.network, self.fresh, golden))
+        if self.method == "joint":
+            model = normalised(model)
         optimiser = fit.make_optimiser(model.parameters(), self.recipe)
         title = f"{phase.kind} {self.network.fractions[phase.increment]:g}"
         return title, model, optimiser, partial(fit.train_epoch, model, frozen)
 
     def _prepare_joint(self) -> Prepared:
-        """Start of the joint training: the fresh network, scaled."""
-        model = IncrementalNetwork(narrow(self.fresh, 1.0), self.network.fractions, block_causal=True)
-        joint.start(model)
-        fit.channels_last(model)
+        """Start of the joint training."""
+        model = fit.channels_last(joint.start(self.fresh, self.network.fractions))
         optimiser = fit.make_optimiser(joint.parameters(model), self.recipe)
         objective = partial(joint.loss, recipe=self.recipe)
         return "joint", model, optimiser, partial(fit.run_epoch, model, objective, model.clear_forbidden)

@@ -81,13 +81,12 @@ def train_epoch(
     After every step ``frozen`` is written back: momentum and weight decay would move frozen weights although their
     gradient were masked, and a copy is exact.
     """
-    network.train()
     hold = partial(restore, network, frozen)
     return run_epoch(network, partial(fitness, recipe=recipe), hold, optimiser, data, recipe, epoch, epochs, seed)
 
 
 def run_epoch(
-    network: Callable[[Tensor], Tensor],
+    network: nn.Module,
     objective: Callable[[Tensor, Tensor], Tensor],
     hold: Callable[[], None],
     optimiser: torch.optim.Optimizer,
@@ -104,6 +103,7 @@ def run_epoch(
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).split(recipe.batch)
+    network.train()
     total = 0.0
     for number, indices in enumerate(order):
         rate = learning_rate(recipe, epoch * len(order) + number, epochs * len(order))

@@ -1,11 +1,13 @@
 """Joint training of a block-causal network: one pass of the full network trains every increment at once."""
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from golden.networks import IncrementalNetwork, weight_layers
+from golden.networks import IncrementalNetwork, narrow
 from golden.training.fit import fitness
+from golden.training.norm import folded, normalised
 from golden.training.recipe import Recipe
 
 
@@ -17,16 +19,11 @@ def parameters(network: IncrementalNetwork) -> list[nn.Parameter]:
     return [*network.full[:-1].parameters(), *network.classifiers.parameters()]
 
 
-def start(network: IncrementalNetwork) -> None:
-    """Scale torch's initial weights to the inputs that each channel has left, as if it had been made with those alone.
-
-    torch divides by the root of the full network's inputs, of which a channel of the first increment may read a tenth.
-    """
-    with torch.no_grad():
-        for (_, layer), mask in zip(weight_layers(network.full)[:-1], network.forbidden(), strict=True):
-            whole = mask[0].numel()
-            left = whole - mask.flatten(1).sum(1)
-            layer.weight.mul_((whole / left).sqrt().view(-1, *[1] * (mask.dim() - 1)))
+def start(fresh: nn.Sequential, fractions: Sequence[float]) -> IncrementalNetwork:
+    """The block-causal network that a joint training begins with: weights of ``fresh``, with batch normalisation."""
+    network = IncrementalNetwork(narrow(fresh, 1.0), fractions, block_causal=True)
+    network.full = normalised(network.full)
+    return network
 
 
 def loss(outputs: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
@@ -47,6 +44,7 @@ def loss(outputs: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
 
 
 def finish(network: IncrementalNetwork) -> None:
-    """Copy the last classifier into the full network, and have the zeros looked at."""
+    """Fold the normalisation, copy the last classifier into the full network, and have the zeros looked at."""
+    network.full = folded(network.full)
     last = len(network.fractions) - 1
     network.adopt(last, network.increment(last))

@@ -13,12 +13,13 @@ from golden import checkpoint
 from golden.data import ImageSet, scale
 from golden.integer import forward
 from golden.network import read
-from golden.networks import INPUT_SHAPES, IncrementalNetwork, channels, find_network, narrow, weight_layers
+from golden.networks import INPUT_SHAPES, NETWORKS, IncrementalNetwork, channels, find_network, narrow, weight_layers
 from golden.quantise import quantise, quantise_network
 from golden.train import measure, split, train
 from golden.training import chain as chains
 from golden.training import fit, joint
 from golden.training.chain import Chain, Phase, phases
+from golden.training.norm import folded, normalised
 from golden.training.recipe import Recipe
 from hw.errors import BadInput
 from hw.params import NumberFormat
@@ -73,27 +74,44 @@ def test_the_joint_training_comes_first_then_every_golden_model() -> None:
     assert phases(2, "joint") == [Phase("joint", 1), Phase("golden", 0), Phase("golden", 1)]
 
 
-def test_initial_weights_are_scaled_to_the_inputs_a_channel_has_left() -> None:
-    fresh = chains.fresh_network("lenet", 1)
-    network = IncrementalNetwork(narrow(fresh, 1.0), FRACTIONS, block_causal=True)
-    joint.start(network)
-    counts = [channels(fresh, fraction) for fraction in FRACTIONS]
-    compared = 0
-    for number, ((_, layer), (_, made)) in enumerate(
-        zip(weight_layers(network.full), weight_layers(fresh), strict=True)
-    ):
-        if number in (0, 3):  # the image has all its channels, and a classifier is made at its own size
-            assert torch.equal(layer.weight, made.weight)
-            continue
-        before = 0
-        for of in counts:
-            mine, inputs = of[number], counts[-1][number - 1] / of[number - 1]
-            few = of[number - 1] * made.weight.shape[1] // counts[-1][number - 1]
-            wanted = made.weight[before:mine, :few] * inputs**0.5
-            assert torch.allclose(layer.weight[before:mine, :few], wanted, rtol=1e-6)
-            assert not layer.weight[before:mine, few:].any()
-            before, compared = mine, compared + 1
-    assert compared == 2 * len(FRACTIONS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_folding_gives_the_plain_network_that_computes_the_same(name: str) -> None:
+    torch.manual_seed(3)
+    plain = find_network(name)()
+    trained = normalised(narrow(plain, 1.0)).train()
+    shown = torch.rand(32, *INPUT_SHAPES[name])
+    for _ in range(3):
+        trained(shown)  # the running mean and variance leave 0 and 1
+    with torch.no_grad():
+        for layer in trained:
+            if isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+                layer.weight.uniform_(-2, 2)
+                layer.bias.uniform_(-1, 1)
+    trained.double().eval()
+    before = trained(shown.double())
+    after = folded(trained)
+    assert [type(layer) for layer in after] == [type(layer) for layer in plain]
+    assert torch.allclose(after(shown.double()), before, rtol=0, atol=1e-9)
+    assert not torch.allclose(plain.double()(shown.double()), before, rtol=0, atol=1e-2)
+
+
+def test_a_normalisation_stands_behind_every_hidden_layer_with_weights() -> None:
+    kinds = [type(layer).__name__ for layer in normalised(find_network("lenet")())]
+    assert kinds == [
+        "Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d",
+        "Flatten", "Linear", "BatchNorm1d", "ReLU", "Linear",
+    ]  # fmt: skip
+
+
+def test_normalised_increments_have_the_same_maps_before_and_after_folding(tmp_path: Path) -> None:
+    """What the one pass gives while training is what the increments of the finished network give."""
+    chain = make_chain(tmp_path)
+    network = joint.start(chain.fresh, FRACTIONS).train()
+    network(scale(chain.images.images))
+    before = fit.scores(network, chain.held_out.images)
+    joint.finish(network)
+    for index, scores in enumerate(before):
+        assert torch.allclose(fit.scores(network.increment(index), chain.held_out.images), scores, atol=1e-5)
 
 
 def test_the_loss_by_hand() -> None:
@@ -250,12 +268,14 @@ def test_shutdown_accuracy_is_the_golden_networks_with_channels_held_at_zero(tmp
 def test_train_writes_a_joint_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("golden.data.load", lambda _name, part, _root: images(60, int(part == "test")))
     out = tmp_path / "a.npz"
-    results = train("mnist", tmp_path, out, fractions=(0.5, 1.0), recipe=RECIPE, method="joint", epochs=1)
+    results = train(
+        "mnist", tmp_path, out, fractions=(0.5, 1.0), recipe=RECIPE, method="joint", epochs=1, joint_epochs=2
+    )
     found = checkpoint.load(out)
     assert found.block_causal
     assert results["block_causal"] is True
     assert found.metadata["method"] == "joint"
-    assert found.metadata["recipe"]["joint_epochs"] == found.metadata["recipe"]["full_epochs"] == 1
+    assert (found.metadata["recipe"]["joint_epochs"], found.metadata["recipe"]["full_epochs"]) == (2, 1)
     assert found.golden_accuracy == tuple(found.metadata["golden_accuracy"])
     assert found.shutdown_accuracy == tuple(found.metadata["shutdown_accuracy"])
     assert len(found.shutdown_accuracy) == 2
@@ -266,7 +286,7 @@ def test_train_writes_a_joint_checkpoint(tmp_path: Path, monkeypatch: pytest.Mon
         assert fit.accuracy(scores, images(60, 1).labels) == reached
     log = (tmp_path / "a.log").read_text()
     assert "method: joint\nblock-causal: True\n" in log
-    assert log.count("epoch 1/1") == 3
+    assert log.count("epoch 1/1") == 2
     assert "thresholds raw (test, 60 images)" in log
 
 
