@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from golden.networks import NETWORKS, IncrementalNetwork, find_network, lenet, narrow
+from golden.networks import NETWORKS, IncrementalNetwork, find_network, lenet, narrow, weight_layers
 from golden.training.thresholds import STEP, candidates, choose, evaluate, kept_macs, layer_macs, macs, margins
 
 
@@ -39,13 +39,11 @@ def test_increments_kept_work_add_up_to_the_full_network_without_its_zeros(name:
     shape = {"lenet": (1, 28, 28)}.get(name, (3, 32, 32))
     network = IncrementalNetwork(find_network(name)(), (0.25, 0.5, 1.0), block_causal=True)
     increments = [network.increment(index) for index in range(3)]
-    total = 0
-    for count, layer in zip(
-        layer_macs(increments[-1], shape),
-        [layer for layer in increments[-1] if hasattr(layer, "weight")],
-        strict=True,
-    ):
-        total += count * int(layer.weight.count_nonzero()) // layer.weight.numel()
+    layers = [layer.weight for _, layer in weight_layers(increments[-1])]
+    counts = layer_macs(increments[-1], shape)
+    total = sum(
+        count * int(weight.count_nonzero()) // weight.numel() for count, weight in zip(counts, layers, strict=True)
+    )
     classifiers = [layer_macs(increment, shape)[-1] for increment in increments[:-1]]
     assert sum(kept_macs(increments, shape)) == total + sum(classifiers) < macs(increments[-1], shape)
 
