@@ -66,6 +66,14 @@ def verilog(preset: str, number_format: str | None, accumulator_width: int | Non
 @click.option(
     "--block-causal", is_flag=True, help="Hidden channels of an increment take no input from those of a larger one."
 )
+@click.option(
+    "--method",
+    default="chain",
+    show_default=True,
+    help="chain: increment by increment; joint: all at once, block-causal.",
+)
+@click.option("--epochs", type=int, help="Of every training.  [default: the data set's recipe]")
+@click.option("--joint-epochs", type=int, help="Of a joint training.  [default: --epochs, or the data set's recipe]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
 @click.option("--out", type=click.Path(path_type=Path), help="Checkpoint.  [default: build/train/NETWORK-DATASET.npz]")
 def train(
@@ -74,17 +82,23 @@ def train(
     data: Path,
     fractions: tuple[float, ...],
     block_causal: bool,
+    method: str,
+    epochs: int | None,
+    joint_epochs: int | None,
     seed: int,
     out: Path | None,
 ) -> Results:
-    """Train a network increment by increment; the same call goes on where it was stopped."""
+    """Train every increment of a network; the same call goes on where it was stopped."""
     from golden.train import train as train_network
 
     target = out or Path("build/train") / f"{network}-{dataset}.npz"
     listed = ",".join(f"{fraction:g}" for fraction in fractions)
-    causal = " --block-causal" if block_causal else ""
+    options = " --block-causal" if block_causal else ""
+    options += f" --method {method}" if method != "chain" else ""
+    options += f" --epochs {epochs}" if epochs is not None else ""
+    options += f" --joint-epochs {joint_epochs}" if joint_epochs is not None else ""
     line = (
-        f"tilewatt train --network {network} --dataset {dataset} --fractions {listed}{causal} --seed {seed}"
+        f"tilewatt train --network {network} --dataset {dataset} --fractions {listed}{options} --seed {seed}"
         f" --out {target}"
     )
     return train_network(
@@ -94,6 +108,9 @@ def train(
         network=network,
         fractions=fractions,
         block_causal=block_causal,
+        method=method,
+        epochs=epochs,
+        joint_epochs=joint_epochs,
         seed=seed,
         command=line,
     )

@@ -45,6 +45,16 @@ class Checkpoint:
         return self.weights.block_causal
 
     @property
+    def golden_accuracy(self) -> tuple[float, ...] | None:
+        """On the test set, per increment, of models of the same channels trained alone; older files may have none."""
+        return tuple(self.metadata["golden_accuracy"]) if "golden_accuracy" in self.metadata else None
+
+    @property
+    def shutdown_accuracy(self) -> tuple[float, ...] | None:
+        """The same of the last golden model with all but the first channels shut off; older files have none."""
+        return tuple(self.metadata["shutdown_accuracy"]) if "shutdown_accuracy" in self.metadata else None
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of an image."""
         return INPUT_SHAPES[self.network]
@@ -133,7 +143,8 @@ def _metadata(path: Path, stored: np.ndarray | None) -> dict[str, Any]:
     if not isinstance(metadata["block_causal"], bool):
         raise BadInput(f"{path}: block_causal wants true or false, not {metadata['block_causal']!r}")
     increments = len(metadata["fractions"])
-    for name, count in (("float_accuracy", 0), ("thresholds_raw", 1), ("thresholds_softmax", 1)):
+    optional = [(name, 0) for name in ("golden_accuracy", "shutdown_accuracy") if name in metadata]
+    for name, count in (("float_accuracy", 0), ("thresholds_raw", 1), ("thresholds_softmax", 1), *optional):
         if not _numbers(metadata[name]) or len(metadata[name]) != increments - count:
             raise BadInput(f"{path}: {name} want {increments - count} numbers, not {metadata[name]!r}")
     return metadata

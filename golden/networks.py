@@ -150,9 +150,7 @@ class IncrementalNetwork(nn.Module):
         if not all(isinstance(head, nn.Linear) for head in heads):
             raise BadInput(f"an incremental network wants a Linear layer at its end, not {type(heads[-1]).__name__}")
         self.classifiers = nn.ModuleList(heads)
-        with torch.no_grad():
-            for (_, layer), mask in zip(weight_layers(full)[:-1], self.forbidden(), strict=True):
-                layer.weight.masked_fill_(mask, 0)
+        self.clear_forbidden()
 
     def forbidden(self) -> list[Tensor]:
         """Per hidden layer: bool, shaped like its full-size weights, true where a weight has to be exactly 0."""
@@ -163,6 +161,24 @@ class IncrementalNetwork(nn.Module):
                 inputs = hidden[number].weight.shape[1] // width(hidden[number - 1])  # of one channel: flattened pixels
                 masks[number][: kept[number], kept[number - 1] * inputs :] = True
         return masks
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Scores [increments, N, classes] of images [N,C,H,W]: one pass, each classifier on its prefix of the last map.
+
+        Only a block-causal network's increments have such a prefix; a dense one is refused.
+        """
+        if not self.block_causal:
+            raise BadInput("one pass for every increment wants a block-causal network")
+        values = images
+        for layer in list(self.full)[:-1]:
+            values = layer(values)
+        return torch.stack([head(values[:, : head.in_features]) for head in self.classifiers])
+
+    def clear_forbidden(self) -> None:
+        """Put exact zeros back where weights have to be 0."""
+        with torch.no_grad():
+            for (_, layer), mask in zip(weight_layers(self.full)[:-1], self.forbidden(), strict=True):
+                layer.weight.masked_fill_(mask, 0)
 
     def increment(self, index: int) -> nn.Sequential:
         """Plain module of increment ``index`` with copies of exactly its weights; [N,C,H,W] to [N,classes] scores."""

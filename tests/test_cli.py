@@ -87,7 +87,9 @@ def test_bad_input_is_one_line_and_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("flag", [[], ["--block-causal"]])
+@pytest.mark.parametrize(
+    "flag", [[], ["--block-causal"], ["--method", "joint", "--epochs", "7", "--joint-epochs", "9"]]
+)
 def test_train_passes_on_and_writes_down_its_options(
     flag: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +100,10 @@ def test_train_passes_on_and_writes_down_its_options(
     assert options == {
         "network": "lenet",
         "fractions": [0.5, 1],
-        "block_causal": bool(flag),
+        "block_causal": flag == ["--block-causal"],
+        "method": "joint" if "joint" in flag else "chain",
+        "epochs": 7 if "joint" in flag else None,
+        "joint_epochs": 9 if "joint" in flag else None,
         "seed": 3,
         "command": f"tilewatt train --network lenet --dataset mnist {typed}",
     }

@@ -1,7 +1,9 @@
 """One epoch of training with part of the weights frozen, and scores of a trained network."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +13,11 @@ from golden.data.image_set import ImageSet, scale
 from golden.networks import prefix
 from golden.training.recipe import Recipe
 
+Network = TypeVar("Network", bound=nn.Module)
 RANGE_PENALTY = 1e-3  # per squared unit beyond the score limit: holds scores back, hardly felt below it
 
 
-def channels_last(network: nn.Sequential) -> nn.Sequential:
+def channels_last(network: Network) -> Network:
     """The same network with its kernels laid out for the faster convolutions; values are unchanged."""
     for parameter in network.parameters():
         if parameter.dim() == 4:
@@ -22,8 +25,8 @@ def channels_last(network: nn.Sequential) -> nn.Sequential:
     return network
 
 
-def make_optimiser(network: nn.Sequential, recipe: Recipe) -> torch.optim.AdamW:
-    return torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+def make_optimiser(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.AdamW:
+    return torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -57,6 +60,12 @@ def restore(network: nn.Sequential, frozen: Sequence[Tensor]) -> None:
             prefix(parameter, values.shape).copy_(values)
 
 
+def fitness(outputs: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Loss of scores [N, classes]: cross entropy, and a penalty on scores beyond the recipe's limit."""
+    beyond = F.relu(outputs.abs() - recipe.score_limit)
+    return F.cross_entropy(outputs, labels) + RANGE_PENALTY * beyond.square().sum(1).mean()
+
+
 def train_epoch(
     network: nn.Sequential,
     frozen: Sequence[Tensor],
@@ -70,7 +79,27 @@ def train_epoch(
     """Train ``network`` in place for epoch ``epoch`` of ``epochs``; returns the mean loss. All chance is from ``seed``.
 
     After every step ``frozen`` is written back: momentum and weight decay would move frozen weights although their
-    gradient were masked, and a copy is exact. bfloat16 is used in the products only; weights and updates are float32.
+    gradient were masked, and a copy is exact.
+    """
+    hold = partial(restore, network, frozen)
+    return run_epoch(network, partial(fitness, recipe=recipe), hold, optimiser, data, recipe, epoch, epochs, seed)
+
+
+def run_epoch(
+    network: nn.Module,
+    objective: Callable[[Tensor, Tensor], Tensor],
+    hold: Callable[[], None],
+    optimiser: torch.optim.Optimizer,
+    data: ImageSet,
+    recipe: Recipe,
+    epoch: int,
+    epochs: int,
+    seed: int,
+) -> float:
+    """One epoch of any training; returns the mean loss. All chance is from ``seed``.
+
+    network: what images [N,C,H,W] become scores by; its products are done in bfloat16, weights and updates are float32.
+    objective: loss of float32 scores and labels. hold: called after every step, puts back what must not have moved.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(data), generator=generator).split(recipe.batch)
@@ -83,21 +112,20 @@ def train_epoch(
         images = scale(augment(data.images[indices], recipe, generator)).to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             outputs = network(images).float()
-        beyond = F.relu(outputs.abs() - recipe.score_limit)
-        loss = F.cross_entropy(outputs, data.labels[indices]) + RANGE_PENALTY * beyond.square().sum(1).mean()
+        loss = objective(outputs, data.labels[indices])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        restore(network, frozen)
+        hold()
         total += loss.item() * len(indices)
     return total / len(data)
 
 
-def scores(network: nn.Sequential, images: Tensor, batch: int = 1000) -> Tensor:
-    """float32 scores [N, classes] of uint8 images [N,C,H,W]."""
+def scores(network: nn.Module, images: Tensor, batch: int = 1000) -> Tensor:
+    """float32 scores [N, classes] of uint8 images [N,C,H,W]; of an incremental network [increments, N, classes]."""
     network.eval()
     with torch.no_grad():
-        return torch.cat([network(scale(part)) for part in images.split(batch)])
+        return torch.cat([network(scale(part)) for part in images.split(batch)], -2)
 
 
 def largest_value(network: nn.Sequential, images: Tensor) -> float:

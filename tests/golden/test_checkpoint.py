@@ -64,6 +64,14 @@ def test_a_checkpoint_reads_back(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "a.npz"]
 
 
+def test_older_files_have_no_accuracies_to_compare_with(written: Path) -> None:
+    found = checkpoint.load(written)
+    assert (found.golden_accuracy, found.shutdown_accuracy) == (None, None)
+    rewrite(written, {}, {"golden_accuracy": [0.5, 0.8], "shutdown_accuracy": [0.125, 0.8]})
+    found = checkpoint.load(written)
+    assert (found.golden_accuracy, found.shutdown_accuracy) == ((0.5, 0.8), (0.125, 0.8))
+
+
 def test_a_block_causal_checkpoint_reads_back(tmp_path: Path) -> None:
     network = IncrementalNetwork(lenet(), (0.1, 1.0), block_causal=True)
     checkpoint.save(tmp_path / "a.npz", network, METADATA | {"block_causal": False})  # the network knows better
@@ -189,6 +197,8 @@ def test_wrong_arrays_are_refused(written: Path, arrays: dict[str, np.ndarray | 
         ({"thresholds_raw": [1, 2]}, r"thresholds_raw want 1 numbers, not \[1, 2\]$"),
         ({"thresholds_softmax": ["a"]}, r"thresholds_softmax want 1 numbers, not \['a'\]$"),
         ({"seed": "one"}, r"seed wants an integer, not 'one'$"),
+        ({"golden_accuracy": [0.5]}, r"npz: golden_accuracy want 2 numbers, not \[0.5\]$"),
+        ({"shutdown_accuracy": 0.5}, r"npz: shutdown_accuracy want 2 numbers, not 0.5$"),
         ({"block_causal": 1}, r"npz: block_causal wants true or false, not 1$"),
         (
             {"block_causal": True},

@@ -94,7 +94,7 @@ def test_frozen_weights_would_move_without_being_restored(tmp_path: Path, monkey
     model = narrow(chain.fresh, 1.0)
     fit.restore(model, frozen)
     monkeypatch.setattr(fit, "restore", lambda network, values: None)
-    fit.train_epoch(model, frozen, fit.make_optimiser(model, RECIPE), chain.images, RECIPE, 0, 1, 0)
+    fit.train_epoch(model, frozen, fit.make_optimiser(model.parameters(), RECIPE), chain.images, RECIPE, 0, 1, 0)
     moved = [
         not torch.equal(values, parameter[tuple(slice(size) for size in values.shape)])
         for values, parameter in zip(frozen, model.parameters(), strict=False)

@@ -1,13 +1,14 @@
 """Margin thresholds: Algorithm 3 on known scores, by hand and by a slow second writing."""
 
 import itertools
+import math
 
 import pytest
 import torch
 from torch import Tensor
 
-from golden.networks import lenet, narrow
-from golden.training.thresholds import STEP, candidates, choose, evaluate, macs, margins
+from golden.networks import NETWORKS, IncrementalNetwork, find_network, lenet, narrow, weight_layers
+from golden.training.thresholds import STEP, candidates, choose, evaluate, kept_macs, layer_macs, macs, margins
 
 
 def test_margins_are_top_1_minus_top_2() -> None:
@@ -17,6 +18,34 @@ def test_margins_are_top_1_minus_top_2() -> None:
 def test_macs_of_lenet() -> None:
     counts = [macs(narrow(lenet(), fraction), (1, 28, 28)) for fraction in (0.1, 0.2, 1.0)]
     assert counts == [49_300, 138_600, 2_293_000]
+
+
+def test_macs_layer_by_layer() -> None:
+    assert layer_macs(lenet(), (1, 28, 28)) == [20 * 24 * 24 * 25, 50 * 8 * 8 * 20 * 25, 500 * 800, 5_000]
+
+
+def test_kept_macs_of_lenet_by_hand() -> None:
+    """Layer by layer: new channels times everything they read; the classifier whole."""
+    increments = [narrow(lenet(), fraction) for fraction in (0.1, 0.5, 1.0)]
+    assert kept_macs(increments, (1, 28, 28)) == [
+        2 * 576 * 25 + 5 * 64 * 2 * 25 + 50 * 80 + 500,
+        8 * 576 * 25 + 20 * 64 * 10 * 25 + 200 * 400 + 2_500,
+        10 * 576 * 25 + 25 * 64 * 20 * 25 + 250 * 800 + 5_000,
+    ]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_increments_kept_work_add_up_to_the_full_network_without_its_zeros(name: str) -> None:
+    shape = {"lenet": (1, 28, 28)}.get(name, (3, 32, 32))
+    network = IncrementalNetwork(find_network(name)(), (0.25, 0.5, 1.0), block_causal=True)
+    increments = [network.increment(index) for index in range(3)]
+    layers = [layer.weight for _, layer in weight_layers(increments[-1])]
+    counts = layer_macs(increments[-1], shape)
+    total = sum(
+        count * int(weight.count_nonzero()) // weight.numel() for count, weight in zip(counts, layers, strict=True)
+    )
+    classifiers = [layer_macs(increment, shape)[-1] for increment in increments[:-1]]
+    assert sum(kept_macs(increments, shape)) == total + sum(classifiers) < macs(increments[-1], shape)
 
 
 def by_hand(outputs: list[Tensor], labels: Tensor, costs: list[int], thresholds: tuple[float, ...]) -> tuple[int, int]:
@@ -54,6 +83,47 @@ def test_evaluate_equals_the_algorithm_image_by_image(thresholds: tuple[float, .
     assert choice.saving == 1 - paid / 3000
     assert sum(choice.stops) == pytest.approx(1)
     assert choice.full_accuracy == int((outputs[-1].argmax(1) == labels).sum()) / 300
+
+
+def test_savings_are_a_share_of_what_the_last_increment_costs_alone() -> None:
+    outputs, labels = scores(300, 3, 1)
+    found = [margins(values) for values in outputs]
+    choice = evaluate(outputs, found, labels, [1, 2, 7], (1.0, 2.0), alone=20)
+    first, second, third = choice.stops
+    assert choice.saving == pytest.approx(1 - (first * 1 + second * 3 + third * 10) / 20)
+    assert evaluate(outputs, found, labels, [1, 2, 7], (1.0, 2.0)).saving < choice.saving
+
+
+def test_the_error_is_the_standard_error_of_the_drop() -> None:
+    outputs, labels = scores(300, 2, 1)
+    choice = evaluate(outputs, [margins(values) for values in outputs], labels, [1, 2], (1.0,))
+    kept = margins(outputs[0]) >= 1
+    last = (outputs[1].argmax(1) == labels).double()
+    gains = torch.where(kept, (outputs[0].argmax(1) == labels).double(), last) - last
+    assert choice.accuracy - choice.full_accuracy == pytest.approx(gains.mean().item())
+    assert choice.error == pytest.approx(gains.std(correction=0).item() / math.sqrt(300), rel=1e-5)
+    assert choice.error > 0
+
+
+def test_errors_make_the_choice_more_careful() -> None:
+    outputs, labels = scores(400, 3, 2)
+    costs = [1, 8, 30]
+    bold, careful = (choose(outputs, labels, costs, most_drop=0.02, errors=errors) for errors in (0.0, 1.8))
+    assert careful.full_accuracy - careful.accuracy + 1.8 * careful.error <= 0.02 + 1e-9
+    assert bold.full_accuracy - bold.accuracy + 1.8 * bold.error > 0.02
+    assert 0 < careful.saving < bold.saving
+
+
+def test_views_of_the_same_images_count_as_one_image_each() -> None:
+    """Repeated rows tell nothing new: the choice is the same and so is its error."""
+    outputs, labels = scores(400, 3, 2)
+    once = choose(outputs, labels, [1, 8, 30], most_drop=0.02, errors=1.8)
+    twice = choose(
+        [values.repeat(2, 1) for values in outputs], labels.repeat(2), [1, 8, 30], most_drop=0.02, errors=1.8, copies=2
+    )
+    assert twice.error == pytest.approx(once.error)
+    assert twice.full_accuracy - twice.accuracy + 1.8 * twice.error <= 0.02 + 1e-9
+    assert twice.saving == pytest.approx(once.saving, abs=0.01)  # its grid steps differ
 
 
 def test_a_margin_that_equals_the_threshold_stops() -> None:
