@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+import commands.paper  # registers `tilewatt paper`
 import commands.plan  # registers `tilewatt plan`
 from commands.shared import (
     Results,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from golden import checkpoint, data
+from golden import checkpoint, data, golden_models
 from golden.networks import INPUT_SHAPES, find_network, narrow
 from golden.training import fit, thresholds
 from golden.training.chain import Chain, digest
@@ -44,7 +44,8 @@ def train(
 ) -> dict[str, object]:
     """Train every increment of ``network`` on a data set of folder ``root``; write the checkpoint ``out``.
 
-    Beside it lie ``<out>.log`` and, while the training is under way, ``<out>.state``: the same call goes on from there.
+    Beside it lie ``<out>-golden.npz`` (the first and the last golden model), ``<out>.log`` and, while the training is
+    under way, ``<out>.state``: the same call goes on from there.
     Returns the paths, the seed, whether the network is block-causal, the accuracies on the test set per increment
     (0 to 1) and the thresholds. Thresholds are chosen on images held out of the training set; the test set is only
     scored when all else is done. block_causal: as in `golden.networks.IncrementalNetwork`. method: ``chain`` or
@@ -108,6 +109,12 @@ def train(
             "versions": versions,
             "data_sha256": {"train": digest(whole), "test": digest(test)},
         },
+    )
+    ends = (0, len(chain.network.fractions) - 1)
+    golden_models.save(
+        golden_models.beside(out),
+        {chain.network.fractions[index]: chain.golden(index) for index in ends},
+        {"network": network, "dataset": dataset, "seed": seed, "command": command, "method": method},
     )
     state_path.unlink(missing_ok=True)
     seconds = time.monotonic() - started

@@ -1,0 +1,53 @@
+"""Runs on the simulated tile in parts of some hundred images, each kept when it is done."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from commands.evaluation.setup import Setup, kept
+from cosim.job import Outcome
+from cosim.measure import MEMORY_BEATS
+from cosim.prepare import prepare
+from cosim.simulate import simulate, tile_build
+from golden.mapping.mapped import Mapped
+from hw.errors import CheckFailed
+
+PART = 500  # images
+
+
+def run(
+    setup: Setup,
+    mapped: Mapped,
+    codes: Tensor,
+    folder: Path,
+    key: dict[str, object],
+    text: str,
+    *,
+    increment: int | None = None,
+    thresholds: Sequence[int] = (),
+    softmax: bool = False,
+) -> Outcome:
+    """All images on one increment, or opportunistically; RTL equals golden or CheckFailed. key: of what was mapped."""
+    size = min(PART, len(codes))
+    beats = mapped.image_address + size * (mapped.image_beats + mapped.result_beats)
+    done = []
+    for first in range(0, len(codes), PART):
+        part = codes[first : first + PART]
+        into = folder / f"{first:05d}"
+
+        def make(part: Tensor = part, into: Path = into, first: int = first) -> None:
+            job = prepare(mapped, part, increment=increment, thresholds=thresholds, softmax=softmax)
+            build = tile_build(setup.params, max(MEMORY_BEATS, beats))
+            shown = f"{text}, images {first} to {first + len(part) - 1}"
+            outcome = simulate(build, job, into / "runs", seed=setup.seed, jobs=setup.jobs, progress=shown)
+            if outcome.mismatches:
+                raise CheckFailed(
+                    f"{outcome.mismatches} words, stops or counts differ between RTL and golden; see {into}"
+                )
+            outcome.save(into / "outcome.npz")
+
+        asked = {"increment": increment, "thresholds": list(thresholds), "softmax": softmax, "images": len(part)}
+        common = {"tile": setup.params.hash, "seed": setup.seed, "sources": setup.sources}
+        done.append(Outcome.load(kept(into, {**key, **asked, **common}, make) / "outcome.npz"))
+    return Outcome.join(done)

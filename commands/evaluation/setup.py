@@ -1,0 +1,97 @@
+"""What all measurements of an evaluation have in common, and results that are kept."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from cosim.cycles import sources_hash
+from cosim.job import Outcome
+from cosim.measure import register_bits, sidecar
+from hw.errors import write_atomic
+from hw.events import event_names
+from hw.params import TileParams
+from synth.annotation import coverage
+from synth.energy import EnergyModel, Work, interval, totals
+from synth.measurement import RegisterShare
+from synth.paper.schema import Cost
+from synth.technology import Technology
+
+KEY = "key.json"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """params: tile with activity. data: folder of data sets. images, alone: how many run opportunistically and on one
+    increment alone. out: where results are kept."""
+
+    params: TileParams
+    technology: Technology
+    data: Path
+    images: int
+    alone: int
+    seed: int
+    jobs: int
+    out: Path
+    command: str
+    commit: str
+
+    @cached_property
+    def model(self) -> EnergyModel:
+        """Prices of the tile; refuses a coverage of its activity below what a report wants."""
+        found = EnergyModel(self.technology, self.params, register_bits(self.params), activity=True)
+        shares = {name: RegisterShare(**share) for name, share in sidecar(self.params)["annotation"].items()}
+        coverage(found, event_names(activity=True), shares)
+        return found
+
+    @cached_property
+    def sources(self) -> str:
+        return sources_hash()
+
+    def cost(self, outcome: Outcome) -> Cost:
+        """Means over an outcome's images."""
+        onchip, total = self.energies_uj(outcome)
+        cycles = float(outcome.events[:, event_names(activity=True).index("cycles")].mean())
+        return Cost(
+            images=len(onchip),
+            cycles=_figure(cycles),
+            time_us=_figure(cycles * self.params.clock_ns / 1e3),
+            energy_uj=_figure(onchip.mean()),
+            energy_ci99_uj=_pair(onchip),
+            energy_with_dram_uj=_figure(total.mean()),
+            energy_with_dram_ci99_uj=_pair(total),
+        )
+
+    def energies_uj(self, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
+        """(on chip, with DRAM) of every image."""
+        work = Work(event_names(activity=True), outcome.events, outcome.activates)
+        onchip, total = totals(self.model.components_pj(work))
+        return onchip / 1e6, total / 1e6
+
+
+def _figure(value: float) -> float:
+    return float(f"{float(value):.7g}")
+
+
+def _pair(values: np.ndarray) -> tuple[float, float] | None:
+    bounds = interval(values)
+    return None if bounds is None else (_figure(bounds[0]), _figure(bounds[1]))
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def kept(folder: Path, key: dict[str, object], make: Callable[[], None]) -> Path:
+    """``folder`` with what ``make`` writes there; made again when ``key`` is not that of what is there."""
+    text = json.dumps(key, sort_keys=True, default=str) + "\n"
+    path = folder / KEY
+    if not (path.is_file() and path.read_text(encoding="utf-8") == text):
+        path.unlink(missing_ok=True)
+        make()
+        write_atomic(path, text)
+    return folder

