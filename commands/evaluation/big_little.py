@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from commands.evaluation.runs import run
-from commands.evaluation.setup import digest
-from golden import golden_models, integer, margin
+from golden import integer, margin
 from golden.evaluate import codes
 from golden.golden_models import GoldenModels
 from golden.mapping.mapper import map_network
@@ -32,13 +31,12 @@ def big_little(of: "Evaluation", models: GoldenModels) -> schema.BigLittle:
     networks = models.integer(fmt)
     fractions = (min(networks), max(networks))
     nets = [networks[fraction] for fraction in fractions]
-    key: dict[str, object] = {"golden_models": digest(golden_models.beside(of.case.checkpoint))}
     costs = []
     for name, net in zip(("little", "big"), nets, strict=True):
         mapped = map_network([net], setup.params)
         verify(mapped)
         into = of.folder / f"golden-{name}"
-        outcome = run(setup, mapped, of.inputs[: setup.alone], into, key, f"{of.case.name}, {name}", increment=0)
+        outcome = run(setup, mapped, of.inputs[: setup.alone], into, f"{of.case.name}, {name}", increment=0)
         costs.append(setup.cost(outcome))
     little, big = costs
 

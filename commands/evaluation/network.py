@@ -122,11 +122,10 @@ class Evaluation:
         softmax = planned.score == "softmax"
         mapped = self.whole if len(chosen) == len(self.networks) else self.mapped(chosen)
         inputs = self.inputs[: self.setup.images]
-        key = {**self.key, "increments": list(chosen)}
         text = f"{self.case.name}, opportunistic"
         registers = planned.registers
         outcome = run(
-            self.setup, mapped, inputs, self.folder / "opportunistic", key, text, thresholds=registers, softmax=softmax
+            self.setup, mapped, inputs, self.folder / "opportunistic", text, thresholds=registers, softmax=softmax
         )
         wide = [self.wide[k] for k in chosen]
         stops = margin.stops(wide, registers, self.setup.params.fmt, len(chosen) - 1, softmax)

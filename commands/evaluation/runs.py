@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from commands.evaluation.setup import Setup, kept
+from commands.evaluation.setup import Setup, kept, sha256
 from cosim.job import Outcome
 from cosim.measure import MEMORY_BEATS
 from cosim.prepare import prepare
@@ -21,16 +21,19 @@ def run(
     mapped: Mapped,
     codes: Tensor,
     folder: Path,
-    key: dict[str, object],
     text: str,
     *,
     increment: int | None = None,
     thresholds: Sequence[int] = (),
     softmax: bool = False,
 ) -> Outcome:
-    """All images on one increment, or opportunistically; RTL equals golden or CheckFailed. key: of what was mapped."""
+    """All images on one increment, or opportunistically; RTL equals golden or CheckFailed.
+
+    A part is kept under the content of the tile's Verilog, of the DRAM image and of the images.
+    """
     size = min(PART, len(codes))
     beats = mapped.image_address + size * (mapped.image_beats + mapped.result_beats)
+    program = sha256(mapped.image)
     done = []
     for first in range(0, len(codes), PART):
         part = codes[first : first + PART]
@@ -47,7 +50,7 @@ def run(
                 )
             outcome.save(into / "outcome.npz")
 
-        asked = {"increment": increment, "thresholds": list(thresholds), "softmax": softmax, "images": len(part)}
-        common = {"tile": setup.params.hash, "seed": setup.seed, "sources": setup.sources}
-        done.append(Outcome.load(kept(into, {**key, **asked, **common}, make) / "outcome.npz"))
+        asked = {"increment": increment, "thresholds": list(thresholds), "softmax": softmax, "seed": setup.seed}
+        content = {"verilog": setup.verilog, "program": program, "images": sha256(part.numpy().tobytes())}
+        done.append(Outcome.load(kept(into, {**asked, **content}, make) / "outcome.npz"))
     return Outcome.join(done)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cosim.cycles import sources_hash
 from cosim.job import Outcome
 from cosim.measure import register_bits, sidecar
 from hw.errors import write_atomic
 from hw.events import event_names
+from hw.generate import generate
 from hw.params import TileParams
 from synth.annotation import coverage
 from synth.energy import EnergyModel, Work, interval, totals
@@ -49,8 +49,10 @@ class Setup:
         return found
 
     @cached_property
-    def sources(self) -> str:
-        return sources_hash()
+    def verilog(self) -> str:
+        """SHA-256 of the tile's Verilog."""
+        verilog, _ = generate(self.params, Path("build/verilog") / f"{self.params.name}-{self.params.hash}")
+        return digest(verilog)
 
     def cost(self, outcome: Outcome) -> Cost:
         """Means over an outcome's images."""
@@ -83,7 +85,11 @@ def _pair(values: np.ndarray) -> tuple[float, float] | None:
 
 
 def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256(path.read_bytes())
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def kept(folder: Path, key: dict[str, object], make: Callable[[], None]) -> Path:
