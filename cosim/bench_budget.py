@@ -13,7 +13,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from cosim.bench_tile import TileDriver
-from cosim.budget import BudgetJob, BudgetOutcome
+from cosim.budget_job import BudgetJob, BudgetOutcome
 from cosim.scoreboard import Scoreboard
 from golden.budget import Budget, Controller, Used, metered
 from hw.events import METERED, WORK

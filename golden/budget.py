@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from golden.dram_timing import DDR3_1600K
 from hw.errors import BadInput
 from hw.events import DELAY_BITS, ENERGY_BITS, METERED, WEIGHT_BITS
+from hw.params import TileParams
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,34 @@ class Controller:
         self._worst[used.stopped] = used
         self._choose()
 
+    def forget(self) -> None:
+        """Nothing is known of any increment any more: another network, or other weights."""
+        self._worst = [None] * len(self._worst)
+        self._choose()
+
     def _choose(self) -> None:
         above = [k for k, worst in enumerate(self._worst) if worst is not None and worst.above(self._budget)]
         first = above[0] if above else len(self._worst)
         self.impossible = first == 0
         self.allowed = max(0, first - 1)
+
+
+def guarded(budget: Budget, cycles: int, weights: Sequence[int]) -> Budget:
+    """The budget for the registers when images of one increment may differ by ``cycles``: so much less of both."""
+    check_weights(weights)
+    energy = cycles * weights[METERED.index("cycles")]
+    return Budget(
+        None if budget.energy is None else max(0, budget.energy - energy),
+        None if budget.cycles is None else max(0, budget.cycles - cycles),
+    )
+
+
+def refresh_cycles(cycles: int, params: TileParams) -> int:
+    """Cycles that refreshes may add to an image of so many ``cycles``: as many refreshes as may begin while it runs,
+    each with all banks closed before and a row opened after (golden.dram_timing)."""
+    clock_ps = round(params.clock_ns * 1000)
+    each = DDR3_1600K.t_ras + DDR3_1600K.t_wr + DDR3_1600K.t_rp + DDR3_1600K.t_rfc + DDR3_1600K.t_rcd
+    return (cycles * clock_ps // DDR3_1600K.t_refi + 1) * -(-each // clock_ps)
 
 
 def run(
