@@ -18,8 +18,8 @@ from cosim.scoreboard import Scoreboard
 from golden.budget import Budget, Controller, Used, metered
 from hw.events import METERED, WORK
 from hw.host import HostRegister, weight_word
+from hw.meter import EnergyMeter
 
-SETTLE_EDGES = 64  # more than the meter and the controller take together
 WRITE_EDGES = 3  # from a register's write at the bench to what it does at the tile
 
 
@@ -46,11 +46,12 @@ class BudgetDriver(TileDriver):
         await self.settle()
 
     async def settle(self) -> None:
-        for _ in range(SETTLE_EDGES):
+        limit = EnergyMeter.latency + self.job.params.increments + 1  # one for the edge at which the bench looks
+        for _ in range(limit):
             if self.dut.settled.value:
                 return
             await RisingEdge(self.dut.clk)
-        raise AssertionError(f"the controller did not settle within {SETTLE_EDGES} cycles")
+        raise AssertionError(f"the controller did not settle within {limit} cycles")
 
 
 @cocotb.test()

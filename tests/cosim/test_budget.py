@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from amaranth.hdl import Value
+from torch import nn
 
 from cosim.budget import prepare_budget, run_budget
 from cosim.budget_job import BudgetJob, BudgetOutcome
@@ -17,13 +19,14 @@ from cosim.testbench import build_tile
 from golden.budget import Budget, guarded, late, metered, refresh_cycles
 from golden.counts import count_run
 from golden.mapping import Mapped, map_network
+from golden.network import Shape
 from golden.timing import DDR3, predict
 from hw.budget import BudgetController
 from hw.errors import BadInput
 from hw.events import METERED, event_names
 from hw.generate import generate
 from hw.params import TileParams, preset
-from tests.golden.random_networks import images, increments, networks, random_network
+from tests.golden.random_networks import images, increments, networks
 
 pytestmark = pytest.mark.cosim
 
@@ -41,6 +44,19 @@ def tile(name: str) -> Build:
     return tile_build(params_of(name), MEMORY_BEATS)
 
 
+def random_layers(rng: random.Random) -> tuple[nn.Sequential, Shape]:
+    """Two convolutions and two fully connected layers, large enough for increments that refreshes do not mix up."""
+    shape = (rng.randint(1, 2), rng.randint(10, 13), rng.randint(10, 13))
+    first, second, hidden = rng.randint(8, 12), rng.randint(12, 16), rng.randint(12, 24)
+    pool = rng.choice((nn.MaxPool2d, nn.AvgPool2d))
+    module = nn.Sequential(
+        nn.Conv2d(shape[0], first, 3, padding=1), nn.ReLU(), pool(2), nn.Conv2d(first, second, 3), nn.ReLU(),
+        nn.Flatten(), nn.LazyLinear(hidden), nn.ReLU(), nn.Linear(hidden, rng.randint(3, 6)),
+    )  # fmt: skip
+    module(torch.zeros(1, *shape))
+    return module, shape
+
+
 class Case:
     """A random network whose increments take more and more, random weights, and what each is likely to take."""
 
@@ -49,16 +65,12 @@ class Case:
         self.count = len(FRACTIONS[name])
         while not self._drawn(FRACTIONS[name]):
             pass
-        self.guard = refresh_cycles(2 * self.cycles[-1], self.p)
 
     def _drawn(self, fractions: tuple[float, ...]) -> bool:
-        """Whether a network has come that fits the tile, is not large, and each increment of which costs more."""
-        module, shape = random_network(self.rng, self.p)
-        try:
-            nets = networks(increments(module, fractions, shape), shape, self.p)
-            self.mapped: Mapped = map_network(nets, self.p)
-        except BadInput:
-            return False
+        """Whether a network has come each increment of which costs enough more than the one before."""
+        module, shape = random_layers(self.rng)
+        nets = networks(increments(module, fractions, shape), shape, self.p)
+        self.mapped: Mapped = map_network(nets, self.p)
         # gated lanes get fewer with the increments, all else gets more
         self.weights = [
             0 if name == "lane_gated" else self.rng.randrange(1 << self.rng.randint(1, 16)) for name in METERED
@@ -68,9 +80,10 @@ class Case:
             metered(count_run(self.mapped, [k]) | {"cycles": cycles}, self.weights)
             for k, cycles in enumerate(self.cycles)
         ]
-        least = [refresh_cycles(cycles, self.p) for cycles in self.cycles]
-        apart = all(b - a > 2 * more for a, b, more in zip(self.cycles, self.cycles[1:], least[1:], strict=False))
-        return apart and self.energy == sorted(self.energy) and self.cycles[-1] < 8000
+        self.guard = refresh_cycles(self.cycles[-1], self.p)
+        guards = (self.guard * self.weights[METERED.index("cycles")], self.guard)
+        rows = ((self.energy, guards[0]), (self.cycles, guards[1]))
+        return all(b - a > 3 * guard for row, guard in rows for a, b in zip(row, row[1:], strict=False))
 
     def between(self, low: int) -> Budget:
         """A budget of energy and cycles that increment ``low`` keeps and the next one does not."""
@@ -107,7 +120,7 @@ def simulated(case: Case, job: BudgetJob, name: str, folder: Path) -> BudgetOutc
 
 
 @pytest.mark.parametrize("remember", [True, False])
-@pytest.mark.parametrize(("name", "seed"), [("small", 12), ("odd", 4)])
+@pytest.mark.parametrize(("name", "seed"), [("small", 4), ("odd", 1)])
 def test_the_promise(name: str, seed: int, remember: bool, tmp_path: Path) -> None:
     """Within the budget in at most as many images as there are increments, and never above it from then on; impossible
     ones are reported and the smallest increment runs. The registers hold the budgets less what refreshes may add."""
@@ -134,7 +147,7 @@ def test_the_promise(name: str, seed: int, remember: bool, tmp_path: Path) -> No
 
 def test_escalation_up_to_the_capacity(tmp_path: Path) -> None:
     """Opportunistic images under a budget: the capacity caps how far they escalate."""
-    case = drawn("small", 12)
+    case = drawn("small", 4)
     budgets = [Budget()] * 3 + [Budget(sum(case.energy[:3])), Budget(sum(case.energy[:3]))] * 3 + [Budget(1)] * 5
     codes = images(len(budgets), case.mapped.networks[0].input_shape, case.p, SEED)
     never = [(1 << 62)] * (case.count - 1)
@@ -159,7 +172,7 @@ def test_a_broken_controller_is_found(broken: str, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(BudgetController, "over", staticmethod(over))
     generate(params_of("small"), tmp_path / "verilog")
     simulation = build_tile(tmp_path / "verilog", MEMORY_BEATS, build_root=tmp_path / "build")
-    case = drawn("small", 12)
+    case = drawn("small", 4)
     budgets = case.budgets()[:20]
     codes = images(len(budgets), case.mapped.networks[0].input_shape, case.p, SEED)
     job = prepare_budget(case.mapped, codes, budgets, case.weights)
@@ -168,7 +181,7 @@ def test_a_broken_controller_is_found(broken: str, tmp_path: Path, monkeypatch: 
 
 
 def test_what_cannot_be_run_is_refused() -> None:
-    case = drawn("small", 12)
+    case = drawn("small", 4)
     codes = images(2, case.mapped.networks[0].input_shape, case.p, SEED)
     with pytest.raises(BadInput, match="2 budgets are wanted, one an image, not 1"):
         prepare_budget(case.mapped, codes, [Budget()], case.weights)
@@ -184,7 +197,7 @@ def test_what_cannot_be_run_is_refused() -> None:
 
 
 def test_a_job_survives_its_folder(tmp_path: Path) -> None:
-    case = drawn("small", 12)
+    case = drawn("small", 4)
     codes = images(3, case.mapped.networks[0].input_shape, case.p, SEED)
     budgets = [Budget(), Budget(5, None), Budget(7, 9)]
     job = prepare_budget(case.mapped, codes, budgets, case.weights, remember=False)
