@@ -65,6 +65,7 @@ class Case:
         self.count = len(FRACTIONS[name])
         while not self._drawn(FRACTIONS[name]):
             pass
+        self.short, self.starved = Budget(None, self.cycles[0] // 2), Budget(self.energy[0] // 2)  # impossible
 
     def _drawn(self, fractions: tuple[float, ...]) -> bool:
         """Whether a network has come each increment of which costs enough more than the one before."""
@@ -94,13 +95,12 @@ class Case:
         """None; down to the smallest step by step; impossible in either; up again; energy or delay alone; any."""
         n, rng = self.count, random.Random(SEED)
         down = [self.between(k) for k in reversed(range(n - 1))]
-        short, starved = Budget(None, self.cycles[0] // 2), Budget(self.energy[0] // 2)
-        steps = [Budget(), *down, short, *reversed(down), starved, Budget()]
+        steps = [Budget(), *down, self.short, *reversed(down), self.starved, Budget()]
         steps += [Budget(down[0].energy), Budget(None, down[-1].cycles), Budget(down[-1].energy, down[0].cycles)]
         for _ in range(6):
             parts = (rng.randint(0, 2 * row[-1]) for row in (self.energy, self.cycles))
             steps.append(Budget(*(part if rng.random() < 0.7 else None for part in parts)))
-        return [step for step in steps for _ in range(rng.randint(n, n + 2))]
+        return [step for step in steps for _ in range(rng.randint(n + 1, n + 3))]
 
 
 @functools.lru_cache(maxsize=2)
@@ -135,7 +135,11 @@ def test_the_promise(name: str, seed: int, remember: bool, tmp_path: Path) -> No
     assert late(steps, case.count) == []
     met = {step.capacity for step in steps}
     assert met == set(range(case.count))
-    assert 2 * case.count <= outcome.impossible.sum() < len(budgets) - 10
+    for number in (budgets.index(case.short), budgets.index(case.starved)):
+        part = steps[number : number + case.count + 1]
+        assert [step.impossible for step in part[-2:]] == [True, True]
+        assert [step.capacity for step in part[-2:]] == [0, 0]
+    assert 4 <= outcome.impossible.sum() < len(budgets) - 10
     moves = np.sign(np.diff(outcome.capacity)).tolist()
     assert min(moves.count(move) for move in (-1, 0, 1)) >= 3
     for low in range(case.count - 1):  # it is the largest increment that is within the budget
