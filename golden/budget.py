@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from golden.dram_timing import DDR3_1600K
+from golden.timing import DDR3, predict_images
+from golden.timing.predict import Program
 from hw.errors import BadInput
 from hw.events import DELAY_BITS, ENERGY_BITS, METERED, WEIGHT_BITS
-from hw.params import TileParams
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,14 @@ def guarded(budget: Budget, cycles: int, weights: Sequence[int]) -> Budget:
     )
 
 
-def refresh_cycles(cycles: int, params: TileParams) -> int:
-    """Cycles that refreshes may add to an image of so many ``cycles``: as many refreshes as may begin while it runs,
-    each with all banks closed before and a row opened after (golden.dram_timing)."""
-    clock_ps = round(params.clock_ns * 1000)
-    each = DDR3_1600K.t_ras + DDR3_1600K.t_wr + DDR3_1600K.t_rp + DDR3_1600K.t_rfc + DDR3_1600K.t_rcd
-    return (cycles * clock_ps // DDR3_1600K.t_refi + 1) * -(-each // clock_ps)
+def spread(mapped: Program, *, images: int = 32, pause: int = 40) -> list[int]:
+    """How far the cycles of an increment's images are apart, increment by increment, for refreshes and open rows of
+    DRAM: over so many images of the cycle model, ``pause`` cycles apart, each with an address of its own."""
+    found = []
+    for increment in range(len(mapped.segments)):
+        cycles = [one.cycles for one in predict_images(mapped, increment, DDR3(), images, pause=pause)]
+        found.append(max(cycles) - min(cycles))
+    return found
 
 
 def run(

@@ -4,12 +4,16 @@ import random
 from collections.abc import Callable, Sequence
 
 import pytest
+import torch
+from torch import nn
 
-from golden.budget import Budget, Controller, Step, Used, check_weights, guarded, late, metered, refresh_cycles, run
-from golden.dram_timing import DDR3_1600K
+from golden.budget import Budget, Controller, Step, Used, check_weights, guarded, late, metered, run, spread
+from golden.mapping import map_network
+from golden.timing import DDR3, predict_images
 from hw.errors import BadInput
 from hw.events import DELAY_BITS, ENERGY_BITS, METERED, WEIGHT_BITS
 from hw.params import preset
+from tests.golden.random_networks import increments, networks
 
 COSTS = (10, 30, 60, 100)  # of increments, energy; a tenth of it in cycles
 
@@ -164,12 +168,17 @@ def test_the_guard_is_taken_off_both() -> None:
     assert guarded(Budget(), 20, weights) == Budget()
 
 
-def test_refreshes_of_an_image() -> None:
-    p, t = preset("paper32"), DDR3_1600K
-    each = -(-(t.t_ras + t.t_wr + t.t_rp + t.t_rfc + t.t_rcd) // 4000)
-    assert each == 85
-    assert refresh_cycles(0, p) == refresh_cycles(1949, p) == each
-    assert refresh_cycles(1950, p) == 2 * each
+def test_images_of_one_increment_differ() -> None:
+    p = preset("small")
+    torch.manual_seed(1)
+    whole = nn.Sequential(nn.Conv2d(1, 12, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12 * 36, 4))
+    mapped = map_network(networks(increments(whole, (0.5, 1.0), (1, 8, 8)), (1, 8, 8), p), p)
+    found = spread(mapped, images=24, pause=7)
+    for increment, width in enumerate(found):
+        cycles = [one.cycles for one in predict_images(mapped, increment, DDR3(), 24, pause=7)]
+        assert width == max(cycles) - min(cycles) > 0
+    assert len(found) == 2
+    assert spread(mapped, images=1) == [0, 0]
 
 
 @pytest.mark.parametrize(
