@@ -57,12 +57,14 @@ def prepare(
     codes: Tensor,
     *,
     increment: int | None = None,
+    capacity: int | None = None,
     thresholds: Sequence[int] = (),
     softmax: bool = False,
 ) -> Job:
     """The job that runs ``codes`` (int64 [N, C, H, W]) on one increment, or opportunistically when increment is None.
 
-    thresholds: register values, one per increment but the last; softmax: which margin they are compared with.
+    capacity: the largest increment of an opportunistic run, None for the last one. thresholds: register values, one per
+    increment but the last; softmax: which margin they are compared with.
     """
     increments = len(mapped.segments)
     if not len(codes):
@@ -77,7 +79,10 @@ def prepare(
         raise BadInput(
             f"softmax margins of {mapped.params.name} want at most {most} classes, not {mapped.classes}: use raw"
         )
-    capacity = increments - 1 if increment is None else increment
+    if capacity is not None and (direct or not 0 <= capacity < increments):
+        raise BadInput(f"capacity wants 0 to {increments - 1} in an opportunistic run, not {capacity}")
+    if capacity is None:
+        capacity = increments - 1 if increment is None else increment
     stops = np.full(len(codes), capacity, dtype=np.int64)
     words: list[list[NDArray[np.int64]]] = [[] for _ in codes]
     winners = np.zeros(len(codes), dtype=np.int64)

@@ -1,6 +1,6 @@
 """Control: host registers, dispatch of a program, the capacity register and the walk from increment to increment."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import Component, In, Out
 
@@ -30,6 +30,8 @@ class Control(Component):
     clear_sync : Out(1), a segment begins. clear_counters : Out(1), an image begins.
     decide : Out(1), decided, below : In, threshold : Out, softmax : Out, the margin controller.
     executed, decision : Out(1), events. fault : Out(1), an unknown opcode was fetched; sticky.
+    Of a tile with budget: allowed : In, largest increment that the budgets allow; settled : In(1), no image is started
+    without; capacity : Out, the largest increment that the host and the budgets allow.
 
     Timing: an instruction a cycle is dispatched while queues have room. Capacity and thresholds act at the next
     decision (capacity also at the next start).
@@ -71,6 +73,11 @@ class Control(Component):
                 "executed": Out(1),
                 "decision": Out(1),
                 "fault": Out(1),
+                **(
+                    {"allowed": In(INCREMENT_BITS), "settled": In(1), "capacity": Out(INCREMENT_BITS)}
+                    if p.budget
+                    else {}
+                ),
             }
         )
         self._increments = p.increments
@@ -78,18 +85,24 @@ class Control(Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         isa = self._isa
-        capacity = Signal(INCREMENT_BITS, init=self._increments - 1)
+        highest = Signal(INCREMENT_BITS, init=self._increments - 1, name="capacity")
         mode = Signal(Mode)
         thresholds = [Signal(64, name=f"threshold_{i}") for i in range(self._increments)]
         with m.If(self.host.write):
             with m.Switch(self.host.address):
                 with m.Case(HostRegister.CAPACITY):
-                    m.d.sync += capacity.eq(self.host.data)
+                    m.d.sync += highest.eq(self.host.data)
                 with m.Case(HostRegister.MODE):
                     m.d.sync += mode.as_value().eq(self.host.data)
                 for i, register in enumerate(thresholds):
                     with m.Case(HostRegister.THRESHOLD + i):
                         m.d.sync += register.eq(self.host.data)
+
+        capacity: Value = highest
+        go: Value = self.start
+        if isa.params.budget:
+            m.d.comb += self.capacity.eq(Mux(self.allowed < highest, self.allowed, highest))
+            capacity, go = self.capacity, self.start & self.settled
 
         state = Signal(State)
         opcode = self.instruction[:OPCODE_BITS]
@@ -120,7 +133,7 @@ class Control(Component):
         with m.Switch(state):
             with m.Case(State.IDLE):
                 m.d.comb += [self.fetch_address.eq(self.program), self.fetch_length.eq(1)]
-                with m.If(self.start):
+                with m.If(go):
                     m.d.comb += [self.fetch_start.eq(1), self.clear_counters.eq(1)]
                     m.d.sync += state.eq(State.ENTER)
             with m.Case(State.ENTER):  # the Entry, then the segment it names

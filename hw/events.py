@@ -98,7 +98,7 @@ TOGGLES: tuple[Event, ...] = (
     Event("toggle_dma", "bit", "bit changes of the registers of DMA"),
     Event("toggle_arbiter", "bit", "bit changes of the registers of the DRAM arbiter"),
     Event("toggle_engine", "bit", "bit changes of the registers of the compute engine and its window"),
-    Event("toggle_control", "bit", "bit changes of the registers of control, fetch and the queues"),
+    Event("toggle_control", "bit", "bit changes of the registers of control, fetch, queues, meter and budget"),
     Event("toggle_margin", "bit", "bit changes of the registers of the margin controller"),
 )
 
@@ -110,7 +110,7 @@ REGISTER_TOGGLES: dict[str, tuple[str, ...]] = {
     "toggle_dma": ("dma",),
     "toggle_arbiter": ("arbiter",),
     "toggle_engine": ("engine",),
-    "toggle_control": ("tile", "control", "fetch", "computes", "transfers"),
+    "toggle_control": ("tile", "control", "fetch", "computes", "transfers", "meter", "budget"),
     "toggle_margin": ("margin",),
 }
 
@@ -123,6 +123,13 @@ MONITORED: tuple[str, ...] = tuple(event.name for event in TOGGLES if event.name
 
 CYCLE_PARTS: tuple[str, ...] = ("compute_cycles", *(event.name for event in CYCLE_KINDS[1:]))
 """Counters that add up to ``cycles``: compute_busy is counted as the work event compute_cycles."""
+
+METERED: tuple[str, ...] = (*(event.name for event in WORK), "cycles")
+"""Events that the tile's energy meter weighs (hw.meter), in the order of their weights."""
+
+WEIGHT_BITS = 24  # of a weight: energy units per count
+ENERGY_BITS = 48  # of an image's energy in units, and of the energy budget
+DELAY_BITS = 32  # of an image's cycles, and of the delay budget
 
 
 def event_names(activity: bool = False) -> tuple[str, ...]:

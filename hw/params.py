@@ -105,7 +105,8 @@ class TileParams:
     accumulators: partial sums held per neuron. pool_entries: sums of open pooling rows held per neuron.
     dram_beat_bytes: one DRAM burst. dram_outstanding: read requests in flight. dram_bytes: size of the DRAM address
     space the tile drives. increments: snapshot and threshold registers. counters: event counters present.
-    activity: toggle counters present (simulation only). clock_ns: clock period.
+    activity: toggle counters present (simulation only). budget: energy meter and budget controller present
+    (docs/budget.md). clock_ns: clock period.
     """
 
     name: str
@@ -128,6 +129,7 @@ class TileParams:
     clock_ns: float = 4.0
     counters: bool = True
     activity: bool = False
+    budget: bool = False
 
     def __post_init__(self) -> None:
         self._want("neurons", 1, 64)
@@ -250,8 +252,10 @@ class TileParams:
 
     @property
     def hash(self) -> str:
-        """Short hash of every parameter; names build folders."""
-        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:12]
+        """Short hash of every parameter; names build folders. A tile without budget has the hash that it had before
+        there were any: its Verilog is the same, and so is what was measured of it."""
+        values = {name: value for name, value in self.as_dict().items() if self.budget or name != "budget"}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
     def replace(self, **changes: object) -> "TileParams":
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """The tile: all blocks and their wiring, no logic of its own but queues and event wiring."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, ResetSignal, Signal, Value
@@ -7,17 +8,19 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from hw.arbiter import BufferPort, DramArbiter
+from hw.budget import BudgetController
 from hw.buffers import NeuronBuffer
 from hw.compute import ComputeEngine, Cycle
 from hw.control import Control
 from hw.counters import Counters
 from hw.dma import Dma
-from hw.events import COUNTER_BITS, MONITORED, event_names
+from hw.events import COUNTER_BITS, DELAY_BITS, ENERGY_BITS, METERED, MONITORED, event_names
 from hw.fetch import Fetch
 from hw.host import host_port
 from hw.instructions import CLASS_BITS, INCREMENT_BITS
 from hw.isa import OPCODE_BITS, Opcode, isa
 from hw.margin import MarginController
+from hw.meter import EnergyMeter
 from hw.monitor import MODULE as MONITOR
 from hw.neuron import NEURON_TOGGLES
 from hw.nfu_array import NfuArray
@@ -38,6 +41,9 @@ class Tile(Component):
     winner, margin : Out, of the last decision. out__valid, out__mask, out__data : cells of results as they are
     written to a buffer, up to two in a cycle, and which of their words.
     snapshot_index : In, snapshot : Out, counters at the edge of that increment (absent without counters).
+    With budget: image_energy, image_cycles : Out, of the last image, in units of the weights and in cycles;
+    impossible : Out(1), the smallest increment is above a budget; capacity : Out, the largest increment allowed;
+    settled : Out(1), all four stand; an image starts only then.
     fault : Out(1), an unknown instruction.
     """
 
@@ -65,6 +71,9 @@ class Tile(Component):
         if params.counters:
             members["snapshot_index"] = In(INCREMENT_BITS)
             members["snapshot"] = Out(COUNTER_BITS * len(event_names(params.activity)))
+        if params.budget:
+            members |= {"image_energy": Out(ENERGY_BITS), "image_cycles": Out(DELAY_BITS)}
+            members |= {"capacity": Out(INCREMENT_BITS), "impossible": Out(1), "settled": Out(1)}
         super().__init__(members)
 
     def elaborate(self, platform: Any) -> Module:
@@ -102,8 +111,11 @@ class Tile(Component):
         m.d.comb += control.still.eq(
             (dma.dma_done == sent_transfers) & (post.written == sent_computes) & ~computes.r_rdy & arbiter.empty
         )
+        amounts = self._amounts(control, engine, nfu, post, dma, ports, arbiter) if p.counters or p.budget else {}
         if p.counters:
-            self._counters(m, control, engine, nfu, post, dma, ports, arbiter)
+            self._counters(m, control, engine, nfu, post, amounts)
+        if p.budget:
+            self._budget(m, control, amounts)
         return m
 
     def _control(self, m: Module, control: Any, fetch: Any, arbiter: Any, dma: Any, margin: Any) -> None:
@@ -272,17 +284,10 @@ class Tile(Component):
             self.margin.eq(margin.margin),
         ]
 
-    def _counters(
-        self,
-        m: Module,
-        control: Any,
-        engine: Any,
-        nfu: Any,
-        post: Any,
-        dma: Any,
-        ports: list[Any],
-        arbiter: Any,
-    ) -> None:
+    def _amounts(
+        self, control: Any, engine: Any, nfu: Any, post: Any, dma: Any, ports: list[Any], arbiter: Any
+    ) -> dict[str, Value]:
+        """How much of every event of WORK, and of cycles, there is in a cycle."""
         p, r, c = self.params, dma.requester, dma.consumer
         request = arbiter.port.req_valid & arbiter.port.req_ready
 
@@ -295,7 +300,7 @@ class Tile(Component):
             loaded = Mux(taken, popcount(c.load_mask), 0)
             return loaded + Mux(post.target == b, popcount(self.out__mask), 0)
 
-        amounts: dict[str, Value] = {
+        return {
             "instructions": control.executed,
             "compute_cycles": engine.issue,
             "multiply": nfu.products,
@@ -316,6 +321,9 @@ class Tile(Component):
             "decision": control.decision,
             "cycles": control.busy,
         }
+
+    def _counters(self, m: Module, control: Any, engine: Any, nfu: Any, post: Any, work: Mapping[str, Value]) -> None:
+        p, amounts = self.params, dict(work)
         kinds = {name.lower(): kind for name, kind in Cycle.__members__.items()}
         toggles: dict[str, Value] = {"toggle_operand": nfu.operand_toggles, "toggle_output": post.toggles}
         toggles |= {name: nfu.neuron_toggles[k] for k, name in enumerate(NEURON_TOGGLES)}
@@ -341,4 +349,32 @@ class Tile(Component):
             self.snapshot.eq(counters.snapshot),
             nfu.clear.eq(control.clear_counters),
             post.clear_toggles.eq(control.clear_counters),
+        ]
+
+    def _budget(self, m: Module, control: Any, work: Mapping[str, Value]) -> None:
+        # the counters' snapshot leaves out the image's last cycle, and so does the meter
+        amounts = {name: Value.cast(work[name]) for name in METERED} | {"cycles": control.busy & ~control.done}
+        m.submodules.meter = meter = EnergyMeter({name: len(amount) for name, amount in amounts.items()})
+        m.submodules.budget = budget = BudgetController(self.params)
+        m.d.comb += [getattr(meter, name).eq(amount) for name, amount in amounts.items()]
+        m.d.comb += [
+            *(
+                getattr(port, name).eq(getattr(self.host, name))
+                for port in (meter.host, budget.host)
+                for name in ("write", "address", "data")
+            ),
+            meter.busy.eq(control.busy),
+            meter.clear.eq(control.clear_counters),
+            meter.done.eq(control.done),
+            budget.measured.eq(meter.measured),
+            budget.energy.eq(meter.energy),
+            budget.cycles.eq(meter.image_cycles),
+            budget.stopped.eq(control.stopped),
+            control.allowed.eq(budget.allowed),
+            control.settled.eq(meter.rest & budget.settled),
+            self.image_energy.eq(meter.energy),
+            self.image_cycles.eq(meter.image_cycles),
+            self.capacity.eq(control.capacity),
+            self.impossible.eq(budget.impossible),
+            self.settled.eq(control.settled & ~control.busy),
         ]

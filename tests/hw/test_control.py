@@ -173,6 +173,37 @@ def test_every_stop_under_every_capacity(name: str) -> None:
     simulate(rig.dut, bench, limit=60_000)
 
 
+def test_a_tile_with_budget_takes_the_smaller_capacity_and_waits() -> None:
+    """The budgets' capacity and the host's: the smaller one counts. No image starts before the budgets have settled."""
+    p = preset("small").replace(budget=True)
+    segments, _ = ladder(p)
+    rig = Rig(p, segments)
+    n = p.increments
+
+    async def bench(ctx: Any) -> None:
+        for direct in (False, True):
+            await rig.host(ctx, HostRegister.MODE, mode_word(direct=direct, softmax=False))
+            for highest in range(n):
+                await rig.host(ctx, HostRegister.CAPACITY, highest)
+                for allowed in range(n):
+                    capacity = min(highest, allowed)
+                    ctx.set(rig.dut.allowed, allowed)
+                    ctx.set(rig.dut.settled, 0)
+                    rig.below, rig.log = [True] * n, []
+                    for _ in range(5):
+                        assert not await rig.cycle(ctx, start=True)
+                        assert not ctx.get(rig.dut.busy)
+                    assert rig.log == []
+                    ctx.set(rig.dut.settled, 1)
+                    assert ctx.get(rig.dut.capacity) == capacity
+                    await rig.image(ctx)
+                    assert ctx.get(rig.dut.stopped) == capacity
+                    edges = [entry[1] for entry in rig.log if entry[0] == "edge"]
+                    assert edges == list(range(capacity if direct else 0, capacity + 1))
+
+    simulate(rig.dut, bench, limit=60_000)
+
+
 def test_an_instruction_a_cycle_while_queues_have_room() -> None:
     p = preset("small")
     segments: Segments = {PROGRAM: [Entry((500,), (41,))], 500: [*[Load(row=k) for k in range(40)], End()]}

@@ -8,11 +8,12 @@ from amaranth.lib.wiring import Component
 
 from hw.control import Control
 from hw.dma import PATIENCE
-from hw.events import CYCLE_KINDS
+from hw.events import CYCLE_KINDS, METERED
 from hw.fetch import FETCH_AHEAD
 from hw.instructions import Opcode
 from hw.isa import OPCODE_BITS, Isa, isa
 from hw.margin import MarginController
+from hw.meter import EnergyMeter
 from hw.nfu_array import NfuArray
 from hw.params import preset
 from hw.tile import COMPUTE_QUEUE, TRANSFER_QUEUE
@@ -90,6 +91,7 @@ def test_the_numbers_are_the_sources() -> None:
     program = (ROOT / "docs" / "program.md").read_text(encoding="utf-8")
     assert f"{NfuArray.latency} cycles after its issue" in tile
     assert f"{MarginController.latency} cycles" in tile
+    assert f"{EnergyMeter.latency} cycles after `done`: one visit of each of {len(METERED)} events" in tile
     assert f"{FETCH_AHEAD} instructions ahead" in tile
     assert f"waited for {PATIENCE} cycles" in tile
     assert f"{TRANSFER_QUEUE} transfers" in program

@@ -139,6 +139,28 @@ def test_without_counters_there_is_no_snapshot(tmp_path: Path) -> None:
     assert "toggle" not in source.read_text().replace("toggles", "").replace("clear_toggle", "")
 
 
+BUDGET_PORTS = {"image_energy": 48, "image_cycles": 32, "capacity": 3, "impossible": 1, "settled": 1}
+
+
+@pytest.mark.parametrize("name", ["small", "odd"])
+def test_meter_and_controller_are_there_on_request_only(name: str, tmp_path: Path) -> None:
+    """They need no counters, and what they take is no part of a tile without them."""
+    p = preset(name)
+    source, side = generate(p, tmp_path / "without")
+    without = check(p, source, side)
+    assert not BUDGET_PORTS.keys() & without["ports"].keys()
+    assert not re.search(r"\bmodule \\?tile\.(meter|budget)\b", source.read_text())
+    for counters in (True, False):
+        q = p.replace(budget=True, counters=counters)
+        source, side = generate(q, tmp_path / f"with-{counters}")
+        found = check(q, source, side)
+        assert {port: found["ports"][port]["width"] for port in BUDGET_PORTS} == BUDGET_PORTS
+        assert re.search(r"\bmodule \\?tile\.meter\b", source.read_text())
+        more = sum(found["annotation"][part]["bits"] for part in ("meter", "budget"))
+        assert found["register_bits"] == without["register_bits"] + more
+        assert more < 500
+
+
 def test_register_bits_of_a_text_by_hand() -> None:
     leaf = 4 + 1 + 3  # no memory, no memory output, no combinational reg
     assert bits(BY_HAND) == 2 + 2 * leaf + (10 + leaf)
