@@ -102,7 +102,7 @@ class Evaluation:
         for k, fraction in enumerate(self.trained.fractions):
             codes_of = self.inputs[: self.setup.alone]
             text = f"{self.case.name}, increment {fraction:g}"
-            outcome = run(self.setup, self.whole, codes_of, self.folder / f"increment-{k}", self.key, text, increment=k)
+            outcome = run(self.setup, self.whole, codes_of, self.folder / f"increment-{k}", text, increment=k)
             found.append(
                 schema.Increment(
                     fraction=fraction,
