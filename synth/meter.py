@@ -19,17 +19,18 @@ from synth.measurement import Measurement
 CARRIED: dict[str, tuple[str, ...]] = {
     "instructions": ("fetched", "control"),
     "compute_cycles": (
-        *("index", "choice", "line", "row", "window", "inside", "moves", "place", "select", "ports", "engine"),
+        *("index", "choice", "row", "at", "window_row", "window_bank", "window_turn", "wraps", "place"),
+        *("select", "ports", "engine"),
     ),
-    "multiply": ("operand", "product", "port", "digit", "mask"),
+    "multiply": ("operand", "product", "digit", "mask"),
     "accumulate": ("sum", "accumulator", "addend", "stored", "written"),
-    "activation": ("result", "valid", "post"),
-    "pool_update": ("pool_word", "pool_row", "pool_window"),
+    "activation": ("post",),
+    "pool_update": ("pool_word", "pooled", "pool_row", "pool_window"),
     "sb_read": ("weight",),
     "output": ("output",),
-    "dram_read": ("answer", "load", "total", "late", "address", "dma", "arbiter"),
+    "dram_read": ("answer", "load", "total", "late", "dma", "arbiter"),
     "dram_write": ("store",),
-    "score_vector": ("winner", "better", "margin"),
+    "score_vector": ("score", "winner", "pair", "margin"),
 }
 CARRIER = {f"toggle_{name}": carrier for carrier, names in CARRIED.items() for name in names}
 
@@ -51,8 +52,8 @@ class Weights:
         return math.floor(energy_pj / self.unit_pj)
 
 
-def _works(measured: Measurement) -> list[Work]:
-    """The increments' runs; an opportunistic run is none of them."""
+def increments_of(measured: Measurement) -> list[Work]:
+    """The work of the increments' runs; an opportunistic run is none of them."""
     runs = zip(measured.header.runs, measured.counts, strict=True)
     names = tuple(measured.header.events)
     return [Work(names, c.events, c.dram_activates) for run, c in runs if run.kind == "increment"]
@@ -69,17 +70,17 @@ def _prices(model: EnergyModel, names: Sequence[str], dram: bool) -> tuple[np.nd
     return priced[:-1], float(priced[-1])
 
 
-def meter_prices(measured: Measurement, model: EnergyModel, *, dram: bool) -> dict[str, float]:
-    """pJ of each event of METERED. dram: DRAM's energy included; rows are opened by reads and writes alike.
+def meter_prices(works: Sequence[Work], model: EnergyModel, *, dram: bool) -> dict[str, float]:
+    """pJ of each event of METERED, from measured ``works``, one an increment. dram: DRAM's energy included; rows are
+    opened by reads and writes alike.
 
     Energy of bit changes and opened rows is divided by the counts of what carries it, in each increment;
     the mean of those in which it occurs is taken. Where a carrier does not occur, cycles carry.
     """
-    names = tuple(measured.header.events)
+    names = works[0].names
     priced, row_pj = _prices(model, names, dram)
     prices = {name: float(priced[names.index(name)]) for name in METERED}
     carried: dict[str, list[float]] = {name: [] for name in METERED}
-    works = _works(measured)
     for work in works:
         totals_of = dict(zip(names, work.events.sum(axis=0).tolist(), strict=True))
         energy = dict.fromkeys(METERED, 0.0)
@@ -109,11 +110,14 @@ def meter_weights(prices: Mapping[str, float]) -> Weights:
     return Weights(tuple(values), unit)
 
 
-def meter_errors(measured: Measurement, model: EnergyModel, weights: Weights, *, dram: bool) -> list[dict[str, float]]:
-    """The meter against the model, increment by increment: ``energy_uj`` of the model and ``metered_uj``, means of an
-    image; ``error``, of the mean; ``worst_image``, the largest of an image; both relative to the model's, signed."""
+def meter_errors(works: Sequence[Work], model: EnergyModel, weights: Weights, *, dram: bool) -> list[dict[str, float]]:
+    """The meter against the model, one of ``works`` after the other.
+
+    ``energy_uj`` of the model and ``metered_uj``, means of an image; ``error``, of the mean; ``worst_image``, the largest
+    of an image; both relative to the model's, signed.
+    """
     found = []
-    for work in _works(measured):
+    for work in works:
         onchip, total = totals(model.components_pj(work))
         energy, metered = (total if dram else onchip), weights.energy_pj(work)
         by_image = metered / energy - 1

@@ -8,8 +8,10 @@ import numpy as np
 from torch import Tensor
 
 from commands.evaluation.big_little import big_little
+from commands.evaluation.budget import budget_runs
 from commands.evaluation.runs import run
 from commands.evaluation.setup import Setup, digest, kept
+from cosim.job import Outcome
 from golden import checkpoint as checkpoints
 from golden import data as data_sets
 from golden import golden_models, integer, margin
@@ -96,13 +98,19 @@ class Evaluation:
     def whole(self) -> Mapped:
         return self.mapped(tuple(range(len(self.networks))))
 
+    @cached_property
+    def alone(self) -> list[Outcome]:
+        """Runs of every increment alone."""
+        codes_of, found = self.inputs[: self.setup.alone], []
+        for k, fraction in enumerate(self.trained.fractions):
+            text = f"{self.case.name}, increment {fraction:g}"
+            found.append(run(self.setup, self.whole, codes_of, self.folder / f"increment-{k}", text, increment=k))
+        return found
+
     def increments(self) -> list[schema.Increment]:
         found = []
         golden, shut = self.trained.golden_accuracy, self.trained.shutdown_accuracy
         for k, fraction in enumerate(self.trained.fractions):
-            codes_of = self.inputs[: self.setup.alone]
-            text = f"{self.case.name}, increment {fraction:g}"
-            outcome = run(self.setup, self.whole, codes_of, self.folder / f"increment-{k}", text, increment=k)
             found.append(
                 schema.Increment(
                     fraction=fraction,
@@ -111,7 +119,7 @@ class Evaluation:
                     accuracy=self.share(margin.winner(self.wide[k])),
                     golden_accuracy=None if golden is None else golden[k],
                     shutdown_accuracy=None if shut is None else shut[k],
-                    cost=self.setup.cost(outcome),
+                    cost=self.setup.cost(self.alone[k]),
                 )
             )
         return found
@@ -183,7 +191,7 @@ class Evaluation:
             storage=storage,
             extra_storage_percent=_percent(storage.increments_bytes / storage.full_bytes - 1),
             big_little=big_little(self, golden_models.load(models)) if models.is_file() else None,
-            budget=[],
+            budget=budget_runs(self, self.alone),
             sources=[],
         )
 

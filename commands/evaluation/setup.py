@@ -51,8 +51,7 @@ class Setup:
     @cached_property
     def verilog(self) -> str:
         """SHA-256 of the tile's Verilog."""
-        verilog, _ = generate(self.params, Path("build/verilog") / f"{self.params.name}-{self.params.hash}")
-        return digest(verilog)
+        return verilog_sha256(self.params)
 
     def cost(self, outcome: Outcome) -> Cost:
         """Means over an outcome's images."""
@@ -60,28 +59,42 @@ class Setup:
         cycles = float(outcome.events[:, event_names(activity=True).index("cycles")].mean())
         return Cost(
             images=len(onchip),
-            cycles=_figure(cycles),
-            time_us=_figure(cycles * self.params.clock_ns / 1e3),
-            energy_uj=_figure(onchip.mean()),
+            cycles=figure(cycles),
+            time_us=figure(cycles * self.params.clock_ns / 1e3),
+            energy_uj=figure(onchip.mean()),
             energy_ci99_uj=_pair(onchip),
-            energy_with_dram_uj=_figure(total.mean()),
+            energy_with_dram_uj=figure(total.mean()),
             energy_with_dram_ci99_uj=_pair(total),
         )
 
     def energies_uj(self, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
         """(on chip, with DRAM) of every image."""
-        work = Work(event_names(activity=True), outcome.events, outcome.activates)
-        onchip, total = totals(self.model.components_pj(work))
+        onchip, total = totals(self.model.components_pj(work_of(outcome)))
         return onchip / 1e6, total / 1e6
 
+    def onchip_uj(self, work: Work) -> np.ndarray:
+        """Of every image."""
+        return totals(self.model.components_pj(work))[0] / 1e6
 
-def _figure(value: float) -> float:
+
+def work_of(outcome: Outcome) -> Work:
+    return Work(event_names(activity=True), outcome.events, outcome.activates)
+
+
+def verilog_sha256(params: TileParams) -> str:
+    """Of the tile's Verilog."""
+    verilog, _ = generate(params, Path("build/verilog") / f"{params.name}-{params.hash}")
+    return digest(verilog)
+
+
+def figure(value: float) -> float:
+    """Seven significant digits: the same on every machine."""
     return float(f"{float(value):.7g}")
 
 
 def _pair(values: np.ndarray) -> tuple[float, float] | None:
     bounds = interval(values)
-    return None if bounds is None else (_figure(bounds[0]), _figure(bounds[1]))
+    return None if bounds is None else (figure(bounds[0]), figure(bounds[1]))
 
 
 def digest(path: Path) -> str:

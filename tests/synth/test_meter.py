@@ -9,7 +9,7 @@ from hw.errors import BadInput
 from hw.events import METERED, TOGGLES, WEIGHT_BITS
 from synth.energy import EnergyModel, Work, totals
 from synth.measurement import Measurement, read_measurement
-from synth.meter import CARRIED, CARRIER, Weights, meter_errors, meter_prices, meter_weights
+from synth.meter import CARRIED, CARRIER, Weights, increments_of, meter_errors, meter_prices, meter_weights
 from synth.technology import load_technology
 from tests.synth.synthetic import LEVELS, write
 
@@ -30,9 +30,9 @@ def test_every_bit_change_goes_along_with_one_metered_event() -> None:
 def test_events_with_prices_are_metered_exactly(profile: str, tmp_path: Path) -> None:
     """Without bit changes and opened rows only the rounding of the weights is left."""
     measured, model = read(tmp_path, profile, activity=False)
-    weights = meter_weights(meter_prices(measured, model, dram=False))
+    weights = meter_weights(meter_prices(increments_of(measured), model, dram=False))
     assert 1 << (WEIGHT_BITS - 1) <= max(weights.values) < 1 << WEIGHT_BITS
-    errors = meter_errors(measured, model, weights, dram=False)
+    errors = meter_errors(increments_of(measured), model, weights, dram=False)
     assert len(errors) == len(LEVELS)  # the opportunistic run is no increment
     for error in errors:
         assert abs(error["error"]) < 1e-5
@@ -48,15 +48,15 @@ def test_bit_changes_and_rows_are_carried_by_their_mean(dram: bool, tmp_path: Pa
     alone = Measurement(
         measured.header.model_copy(update={"runs": measured.header.runs[:1]}), measured.params, measured.counts[:1]
     )
-    weights = meter_weights(meter_prices(alone, model, dram=dram))
-    (error,) = meter_errors(alone, model, weights, dram=dram)
+    weights = meter_weights(meter_prices(increments_of(alone), model, dram=dram))
+    (error,) = meter_errors(increments_of(alone), model, weights, dram=dram)
     assert abs(error["error"]) < 1e-5
     assert 1e-4 < abs(error["worst_image"]) < 0.3  # images differ in their bit changes, the meter does not see it
     work = Work(tuple(alone.header.events), alone.counts[0].events, alone.counts[0].dram_activates)
     onchip, total = totals(model.components_pj(work))
     assert error["energy_uj"] == pytest.approx((total if dram else onchip).mean() / 1e6)
-    weights = meter_weights(meter_prices(measured, model, dram=dram))
-    errors = meter_errors(measured, model, weights, dram=dram)
+    weights = meter_weights(meter_prices(increments_of(measured), model, dram=dram))
+    errors = meter_errors(increments_of(measured), model, weights, dram=dram)
     assert 1e-5 < max(abs(row["error"]) for row in errors) < 0.2
     for row in errors:
         assert row["metered_uj"] == pytest.approx(row["energy_uj"] * (1 + row["error"]))
@@ -67,15 +67,15 @@ def test_what_has_no_carrier_is_carried_by_cycles(tmp_path: Path) -> None:
     names = measured.header.events
     counts = measured.counts[0]
     events = counts.events.copy()
-    before = meter_prices(measured, model, dram=False)
+    before = meter_prices(increments_of(measured), model, dram=False)
     events[:, names.index("sb_read")] = 0
     changed = type(counts)(events, counts.dram_activates, None)
     alone = Measurement(
         measured.header.model_copy(update={"runs": measured.header.runs[:1]}), measured.params, (changed,)
     )
-    prices = meter_prices(alone, model, dram=False)
+    prices = meter_prices(increments_of(alone), model, dram=False)
     assert prices["cycles"] > before["cycles"]
-    (error,) = meter_errors(alone, model, meter_weights(prices), dram=False)
+    (error,) = meter_errors(increments_of(alone), model, meter_weights(prices), dram=False)
     assert abs(error["error"]) < 1e-5
 
 
