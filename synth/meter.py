@@ -113,8 +113,8 @@ def meter_weights(prices: Mapping[str, float]) -> Weights:
 def meter_errors(works: Sequence[Work], model: EnergyModel, weights: Weights, *, dram: bool) -> list[dict[str, float]]:
     """The meter against the model, one of ``works`` after the other.
 
-    ``energy_uj`` of the model and ``metered_uj``, means of an image; ``error``, of the mean; ``worst_image``, the largest
-    of an image; both relative to the model's, signed.
+    ``energy_uj`` of the model and ``metered_uj`` are means of an image. ``error`` is of the mean, ``worst_image`` the
+    largest of an image; both relative to the model's, signed.
     """
     found = []
     for work in works:

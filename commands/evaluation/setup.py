@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -105,7 +105,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def kept(folder: Path, key: dict[str, object], make: Callable[[], None]) -> Path:
+def kept(folder: Path, key: Mapping[str, object], make: Callable[[], None]) -> Path:
     """``folder`` with what ``make`` writes there; made again when ``key`` is not that of what is there."""
     text = json.dumps(key, sort_keys=True, default=str) + "\n"
     path = folder / KEY
