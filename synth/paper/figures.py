@@ -155,7 +155,7 @@ def figure_10(paper: Paper) -> Figure:
 
 def savings(paper: Paper) -> Figure:
     """Saving over drop: T16 -> ours by an arrow, Big/Little beside them; a colour per network."""
-    figure = Figure(figsize=(9, 5.2), layout="constrained")
+    figure = Figure(figsize=(10, 5.2), layout="constrained")
     axes = figure.subplots()
     nets = []
     for (network, column), colour in zip(columns(paper), COLOURS * len(paper.networks), strict=False):

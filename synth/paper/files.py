@@ -1,4 +1,4 @@
-"""t16.json, read and checked; and the margin pictures of the plans made for its checkpoints."""
+"""t16.json, read and checked; and the plans that were made for its checkpoints."""
 
 from pathlib import Path
 
@@ -13,21 +13,25 @@ from synth.technology import first_error
 def read_paper(path: Path) -> Paper:
     """Read and check a t16.json."""
     try:
-        return Paper.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        found = Paper.model_validate_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"T16's results want a readable file: {error}; `tilewatt paper` writes it") from None
     except (ValidationError, UnicodeDecodeError) as error:
         text = first_error(error) if isinstance(error, ValidationError) else "wants UTF-8"
         raise BadInput(f"results {path}: {text}") from None
+    for name, network in found.networks.items():
+        known, run = [item.fraction for item in network.increments], network.opportunistic
+        if not set(run.fractions) <= set(known) or len(run.stops) != len(run.fractions) or not sum(run.stops):
+            raise BadInput(
+                f"results {path}: {name} wants an opportunistic run over some of its increments {known} and how many "
+                f"images stopped at each, not {run.fractions} with {run.stops}: measure it again"
+            )
+    return found
 
 
-def margin_pictures(paper: Paper, plans: Path, images: Path) -> dict[str, str]:
-    """File names, in ``images``, of Figure 7 by network: of the plan in ``plans`` (plan-X.json, its picture plan-X.png)
-    that was made for the network's checkpoint."""
-    by_checkpoint = {}
-    for path in sorted(plans.glob("plan-*.json")):
-        if (images / f"{path.stem}.png").exists():
-            by_checkpoint[read_plan(path).checkpoint.sha256] = f"{path.stem}.png"
+def plans_of(paper: Paper, folder: Path) -> dict[str, Path]:
+    """By network, the plan-*.json in ``folder`` that was made for its checkpoint."""
+    by_checkpoint = {read_plan(path).checkpoint.sha256: path for path in sorted(folder.glob("plan-*.json"))}
     return {
         name: by_checkpoint[network.checkpoint_sha256]
         for name, network in paper.networks.items()

@@ -9,9 +9,11 @@ from hw.errors import BadInput, write_atomic
 from synth.paper import reasons, tables
 from synth.paper.claims import claims
 from synth.paper.figures import draw, pictures
-from synth.paper.files import margin_pictures, read_paper
+from synth.paper.files import plans_of, read_paper
 from synth.paper.schema import Paper
 from synth.paper.text import table
+from synth.plan_files import read_plan
+from synth.plan_plot import picture
 
 ROOT = Path(__file__).parent.parent.parent
 JSON = ROOT / "docs" / "results" / "t16.json"
@@ -81,7 +83,8 @@ TABLES: dict[str, tuple[Part, str, Part]] = {
 def _big_little(paper: Paper) -> str:
     return (
         "## Big/Little on the same tile\n\nTwo golden models, the big one where the little one's margin is below the "
-        "threshold (Park et al.; T16 gives its storage only):\n\n" + tables.big_little(paper)
+        "threshold (Park et al.; T16 gives its storage only):\n\n"
+        + f"{tables.big_little(paper)}\n{reasons.rivals(paper)}"
     )
 
 
@@ -151,24 +154,26 @@ def _sources(paper: Paper) -> str:
 
 
 def page(paper: Paper, images: str, margins: Mapping[str, str]) -> str:
-    """The page's text. images: folder of the pictures, seen from the page; margins: pictures of Figure 7 by network."""
+    """The page's text. images: folder of pictures, seen from the page; margins: those of Figure 7, by network."""
     parts = [_head(paper), f"## Not comparable\n\n{reasons.not_comparable(paper)}", f"## Claims\n\n{_claims(paper)}"]
     for title, (made, said, why) in TABLES.items():
         parts.append(f"## {title}\n\n{made(paper)}\n{said}\n\n{why(paper)}")
     return "\n".join([*parts, _big_little(paper), *_figures(paper, images, margins), _sources(paper)])
 
 
-def text_of(json: Path, out: Path, images: Path) -> tuple[Paper, str]:
-    """The results in ``json`` and the text of their page ``out``; plans are looked for beside ``json``."""
+def text_of(json: Path = JSON, out: Path = PAGE, images: Path = IMAGES) -> str:
+    """Text of the page ``out`` of the results ``json``; plans are looked for beside ``json``."""
     paper = read_paper(json)
-    linked = Path(os.path.relpath(images, out.parent)).as_posix()
-    return paper, page(paper, linked, margin_pictures(paper, json.parent, images))
+    margins = {name: f"{plan.stem}.png" for name, plan in plans_of(paper, json.parent).items()}
+    return page(paper, Path(os.path.relpath(images, out.parent)).as_posix(), margins)
 
 
 def write_page(json: Path = JSON, out: Path = PAGE, images: Path = IMAGES) -> list[Path]:
-    """Write the pictures and, last, the page; returns their paths."""
-    paper, text = text_of(json, out, images)
-    return [*draw(paper, images), write_atomic(out, text)]
+    """Write the pictures, those of the plans too, and, last, the page; returns their paths."""
+    paper = read_paper(json)
+    plans = plans_of(paper, json.parent).values()
+    made = [*draw(paper, images), *(picture(read_plan(plan), images / f"{plan.stem}.png") for plan in plans)]
+    return [*made, write_atomic(out, text_of(json, out, images))]
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ def not_comparable(paper: Paper) -> str:
         if column is None:
             lines.append(f"{network.title}: not in T16.")
         if network.dataset_note:
-            lines.append(f"{network.title}: {network.dataset_note}")
+            lines.append(f"{network.title}: {network.dataset_note.rstrip('.')}.")
     if absent := missing(paper):
         lines.append(f"**Missing: {listed(absent)}.** Nothing was measured beside T16's columns of these.")
     lines.append("T16's Jetson TX1 (Table 5 and the last line of Table 9) is not here.")
@@ -141,6 +141,24 @@ def savings(paper: Paper) -> str:
 def _change(value: float, base: float) -> str:
     share = 100 * (value / base - 1)
     return f"{abs(share):.1f} % {'less' if share < 0 else 'more'}"
+
+
+def rivals(paper: Paper) -> str:
+    """Big/Little beside one weight set, and how many images its energies are means of."""
+    lines = []
+    for network in paper.networks.values():
+        if (pair := network.big_little) is None:
+            lines.append(f"{network.title}: Big/Little not measured.")
+            continue
+        run = network.opportunistic
+        more = run.saving_percent - pair.saving_percent
+        lines.append(
+            f"{network.title}: {abs(more):.2f} points {'more' if more > 0 else 'less'} saved than by Big/Little, at a "
+            f"drop of {points(run.accuracy_drop_points)} where it has {points(pair.accuracy_drop_points)}; its networks"
+            f" alone reach {percent(pair.little_accuracy)} and {percent(pair.big_accuracy)}, their energies are means "
+            f"of {pair.little.images:,} and {pair.big.images:,} images."
+        )
+    return _bullets(lines)
 
 
 def golden_models(paper: Paper) -> str:

@@ -34,16 +34,21 @@ def table_4(paper: Paper) -> str:
             )
             cells = [network.title, f"{fraction:g}"]
             if item is None:
-                cells += [DASH] * 6
+                cells += [DASH] * 7
             else:
                 cost = item.cost
-                cells += ["-".join(map(str, item.channels)), f"{item.macs:,}", f"{cost.cycles:,.0f}"]
+                cells += [
+                    "-".join(map(str, item.channels)),
+                    f"{item.macs:,}",
+                    f"{cost.images:,}",
+                    f"{cost.cycles:,.0f}",
+                ]
                 cells += [number(cost.time_us), between(cost.energy_uj, cost.energy_ci99_uj)]
                 cells += [number(cost.energy_with_dram_uj)]
             cells += [two_places(time_us), two_places(energy_uj)]
             share = item.cost.energy_uj / energy_uj if item and energy_uj else None
             rows.append([*cells, number(share, 3)])
-    head = "network | fraction | channels | MACs | cycles | T (us) | E on chip (uJ), 99 % | E with DRAM (uJ)"
+    head = "network | fraction | channels | MACs | images | cycles | T (us) | E on chip (uJ), 99 % | E with DRAM (uJ)"
     return table(f"{head} | T16: T (us) | T16: E (uJ) | E / T16's", rows)
 
 
@@ -139,14 +144,14 @@ def table_9(paper: Paper) -> str:
         run = network.opportunistic
         low, high = run.saving_ci99_percent
         cells = [network.title, f"{run.images:,} of {run.test_images:,}", percent(run.accuracy)]
+        cells += [percent(run.full_accuracy), percent(network.golden_accuracy)]
         cells += [points(run.accuracy_drop_points), points(run.drop_to_golden_points)]
         cells += [f"{percents(run.saving_percent)} ({low:.2f} .. {high:.2f})", percents(run.saving_with_dram_percent)]
         cells += [percents(run.cycles_saving_percent)]
         of = (printed.DROP_POINTS[column], printed.SAVING_PERCENT[column]) if column else (None, None)
         rows.append([*cells, points(of[0]), percents(of[1])])
-    head = (
-        "network | images in RTL | accuracy | drop to the last increment (points) | drop to the golden model (points)"
-    )
+    head = "network | images in RTL | accuracy | of the last increment | of the golden model"
+    head += " | drop to the increment (points) | drop to the golden model (points)"
     head += " | E saved on chip, 99 % | E saved with DRAM | cycles saved | T16: drop (points) | T16: E saved"
     return table(head, rows)
 
@@ -159,15 +164,15 @@ def big_little(paper: Paper) -> str:
         ours = [percents(run.saving_percent), points(run.accuracy_drop_points), points(run.drop_to_golden_points)]
         ours += [percents(network.extra_storage_percent)]
         if pair is None:
-            rows.append([network.title, *ours, *[DASH] * 6])
+            rows.append([network.title, *ours, *[DASH] * 7])
             continue
         theirs = [f"{pair.fraction:g} ({pair.threshold:.3f}, {pair.score})", percent(pair.escalated)]
         theirs += [percents(pair.saving_percent), percents(pair.saving_with_dram_percent)]
-        theirs += [points(pair.accuracy_drop_points), percents(pair.extra_storage_percent)]
+        theirs += [percent(pair.accuracy), points(pair.accuracy_drop_points), percents(pair.extra_storage_percent)]
         rows.append([network.title, *ours, *theirs])
     head = "network | increments: E saved | drop (points) | drop to golden (points) | extra storage"
     head += " | Big/Little: little one (threshold) | big one runs for | E saved | E saved with DRAM"
-    return table(f"{head} | drop (points) | extra storage", rows)
+    return table(f"{head} | accuracy | drop (points) | extra storage", rows)
 
 
 def paid_when_restarted_uj(network: Network) -> float:
