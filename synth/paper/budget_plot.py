@@ -23,7 +23,8 @@ def _panel(axes: Axes, network: Network, run: BudgetRun) -> None:
         edges,
         baseline=None,
         color="#222222",
-        linewidth=1.6,
+        linewidth=1.4,
+        zorder=3,
         label="budget",
     )
     for place, step in enumerate(network.increments):
@@ -31,7 +32,7 @@ def _panel(axes: Axes, network: Network, run: BudgetRun) -> None:
         if ran:
             colour = COLOURS[place % len(COLOURS)]
             axes.plot(
-                ran, [values[n] for n in ran], "o", color=colour, markersize=4, label=f"increment {step.fraction:g}"
+                ran, [values[n] for n in ran], "o", color=colour, markersize=3, label=f"increment {step.fraction:g}"
             )
     above = [n for n, item in enumerate(run.images) if not within(item) and not item.impossible]
     if above:

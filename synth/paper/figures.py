@@ -35,8 +35,8 @@ def _points(network: Network, rates: Sequence[float | None]) -> list[Point]:
     return [(time, 100 * rate) for time, rate in both if rate is not None]
 
 
-def _line(axes: Axes, points: Sequence[Point], style: str, colour: str, label: str) -> None:
-    axes.plot([x for x, _ in points], [y for _, y in points], style, color=colour, label=label)
+def _line(axes: Axes, points: Sequence[Point], style: str, colour: str, label: str, size: float = 6) -> None:
+    axes.plot([x for x, _ in points], [y for _, y in points], style, color=colour, label=label, markersize=size)
 
 
 def _golden(network: Network) -> list[Point]:
@@ -128,8 +128,8 @@ def figure_9(paper: Paper) -> Figure:
     shown = [item for item in paper.networks.values() if _shutdown(item)]
     figure, panels = _panels(len(shown))
     for axes, network in zip(panels, shown, strict=True):
-        _line(axes, _golden(network), "o-", COLOURS[0], "golden models")
-        _line(axes, _increments(network), "s-", COLOURS[2], "increments")
+        _line(axes, _golden(network), "o-", COLOURS[0], "golden models", 9)
+        _line(axes, _increments(network), "s--", COLOURS[2], "increments", 5)
         _line(axes, _shutdown(network), "v--", COLOURS[1], "channel shutdown")
         _channels(axes, network, _golden(network), _increments(network))
         _dress(axes, network.title)
@@ -143,8 +143,8 @@ def figure_10(paper: Paper) -> Figure:
     shown = columns(paper)
     figure, panels = _panels(len(shown))
     for axes, (network, column) in zip(panels, shown, strict=True):
-        _line(axes, _golden(network), "o-", COLOURS[0], "golden models")
-        _line(axes, _increments(network), "s--", COLOURS[2], "increments")
+        _line(axes, _golden(network), "o-", COLOURS[0], "golden models", 9)
+        _line(axes, _increments(network), "s--", COLOURS[2], "increments", 5)
         _channels(axes, network, _golden(network), _increments(network))
         if column and _same_data(network, column):
             _line(axes, t16_points(column, printed.ACCURACY[column]), "x", T16_COLOUR, "increments, T16 Table 8")
