@@ -7,23 +7,13 @@ from typing import Any
 
 from hw.errors import BadInput, write_atomic
 from hw.events import CYCLE_KINDS
+from synth.paper.printed import CLOCK_NS, FRACTIONS, TIME_US, TITLES
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "cycles.md"
 CYCLES = ROOT / "docs" / "results" / "cycles.json"
 MARKS = ("results", "causes", "work", "t16")
-NAMES = {"lenet": "LeNet", "convnet": "ConvNet", "alexnet": "ALEXnet"}
 CAUSES = tuple(kind.name for kind in CYCLE_KINDS[1:])
-
-#: Tann et al. 2016, Table 4: time per image in us at each increment, from the smallest on. The clock is 4 ns.
-T16_TIME_US = {
-    "lenet": (4.61, 14.43, 75.54, 283.04),
-    "convnet": (86.49, 313.69, 686.51, 1203.34),
-    "alexnet": (57.80, 177.04, 357.74, 599.85),
-}
-#: Fractions that the times of Table 4 fit (A f^2 + B f + C); T16 prints LeNet's in Table 7 as other ones.
-T16_FRACTIONS = {"lenet": (0.1, 0.2, 0.5, 1.0), "convnet": (0.25, 0.5, 0.75, 1.0), "alexnet": (0.25, 0.5, 0.75, 1.0)}
-T16_CLOCK_NS = 4.0
 
 Row = dict[str, Any]
 
@@ -33,7 +23,7 @@ def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _place(row: Row) -> list[str]:
-    return [NAMES.get(row["network"], row["network"]), f"{row['fraction']:g}", row["preset"]]
+    return [TITLES.get(row["network"], row["network"]), f"{row['fraction']:g}", row["preset"]]
 
 
 def measured(rows: Sequence[Row]) -> list[Row]:
@@ -111,15 +101,15 @@ def t16(rows: Sequence[Row]) -> str:
     """Markdown table of T16's Table 4 in cycles beside the paper32 rows of the same fractions."""
     found = {(row["network"], row["fraction"]): row for row in measured(rows) if row["preset"] == "paper32"}
     shown = []
-    for name, times in T16_TIME_US.items():
-        for fraction, time_us in zip(T16_FRACTIONS[name], times, strict=True):
+    for name, times in TIME_US.items():
+        for fraction, time_us in zip(FRACTIONS[name], times, strict=True):
             if (row := found.get((name, fraction))) is None:
                 continue
-            cycles = time_us * 1000 / T16_CLOCK_NS
+            cycles = time_us * 1000 / CLOCK_NS
             capped = row["limit_sbcap"]
             numbers = [f"{time_us:.2f} us", f"{cycles:,.0f}", f"{cycles / capped:.2f}", f"{row['cycles']:,}"]
             numbers += [f"{row['ratio']:.2f}", f"{row['cycles'] / cycles:.2f}"]
-            shown.append([NAMES[name], f"{fraction:g}", *numbers])
+            shown.append([TITLES[name], f"{fraction:g}", *numbers])
     head = ["network", "fraction", "T16", "in cycles", "over SB-cap", "ours", "over SB-cap", "ours / T16"]
     return _lines(head, shown)
 

@@ -20,12 +20,13 @@ from synth.energy import CONFIDENCE, DRAM_PARTS, EnergyModel, Work, interval, to
 from synth.figures import dram_figures, energy_figures, seven
 from synth.measurement import Measurement, read_measurement
 from synth.page import page
+from synth.paper.printed import ENERGY_UJ, FRACTIONS, TIME_US
 from synth.plots import pictures
 from synth.report_schema import Report
 from synth.technology import BAND_PROFILES, COMPONENTS, DEFAULT_PROFILE, Technology, first_error, load_technology
 
 #: Tann et al. 2016, Table 4, LeNet; the fractions are those that its times fit (its Table 7 prints others).
-T16_LENET = ((0.1, 4.61, 5.59), (0.2, 14.43, 17.48), (0.5, 75.54, 91.61), (1.0, 283.04, 343.39))
+T16_LENET = tuple(zip(FRACTIONS["lenet"], TIME_US["lenet"], ENERGY_UJ["lenet"], strict=True))
 T16_SOURCE = "Tann et al. 2016, Table 4, LeNet, on its own 65 nm accelerator, without DRAM"
 
 

@@ -13,13 +13,12 @@ from synth.cycles_doc import (
     CYCLES,
     MARKS,
     PAGE,
-    T16_FRACTIONS,
-    T16_TIME_US,
     page_with_results,
     parts,
     summary,
     table,
 )
+from synth.paper.printed import FRACTIONS, TIME_US
 
 RESULT: dict[str, Any] = json.loads(CYCLES.read_text(encoding="utf-8"))
 LANES = 256
@@ -104,9 +103,9 @@ def test_every_missed_row_has_its_cause() -> None:
 
 
 def test_table_of_t16_is_complete() -> None:
-    for name, times in T16_TIME_US.items():
-        assert len(times) == len(T16_FRACTIONS[name]) == 4
-        assert set(T16_FRACTIONS[name]) <= set(RESULT["fractions"])
+    for name, times in TIME_US.items():
+        assert len(times) == len(FRACTIONS[name]) == 4
+        assert set(FRACTIONS[name]) <= set(RESULT["fractions"])
     shown = parts(RESULT)["t16"].splitlines()
     assert len(shown) == 2 + 12
     assert shown[2].startswith("| LeNet | 0.1 | 4.61 us | 1,152 |")  # 4610 ns at 4 ns
