@@ -8,7 +8,7 @@ ARGS ?=
 RUN := .venv/bin/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock test regress lint format verilog cosim data train plan report cycles energy-check clean
+.PHONY: help setup lock test regress lint format verilog cosim data train plan report cycles paper energy-check clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -51,6 +51,9 @@ report: setup  ## energy, cycles and accuracy of every increment (NETWORK=)
 
 cycles: setup  ## cycles of every increment of three networks, beside their limits (JOBS=)
 	$(RUN) tilewatt cycles --jobs $(JOBS) $(ARGS)
+
+paper: setup  ## T16's tables and figures on RTL: build/paper/t16.json (TRAIN=1 trains anew)
+	$(RUN) tilewatt paper --jobs $(JOBS) $(if $(TRAIN),--train) $(ARGS)
 
 energy-check: setup  ## energy model against the gate level, of the PDK in PDK_ROOT (JOBS=)
 	$(RUN) tilewatt energy-check --jobs $(JOBS) $(ARGS)

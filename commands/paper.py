@@ -1,5 +1,6 @@
 """``tilewatt paper``: T16's evaluation on the tile."""
 
+import dataclasses
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -11,12 +12,14 @@ from hw.errors import BadInput, CheckFailed, write_atomic
 from hw.params import preset as find_preset
 
 NETWORKS = ("lenet", "convnet", "alexnet")
+READY = ("lenet", "alexnet")  # whose checkpoints are committed
 
 
 @command
 @click.option(
-    "--networks", default=",".join(NETWORKS), show_default=True, callback=names, help="Of the paper, in its order."
+    "--networks", default=",".join(READY), show_default=True, callback=names, help="Of the paper, in its order."
 )
+@click.option("--train", is_flag=True, help="Train each network anew, as its checkpoint says it was, and take that.")
 @data_option
 @preset_option
 @click.option("--profile", default="macro65", show_default=True, help="Technology profile of the energies.")
@@ -31,6 +34,7 @@ NETWORKS = ("lenet", "convnet", "alexnet")
 )
 def paper(
     networks: tuple[str, ...],
+    train: bool,
     data: Path,
     preset: str,
     profile: str,
@@ -58,8 +62,16 @@ def paper(
         "alexnet": Case("alexnet", "ALEXnet / CIFAR-10", Path("checkpoints/alexnet-cifar10.npz"), 0.0029),
     }
     technology = load_technology(profile)
+    if train:
+        from commands.evaluation.retrain import retrain
+
+        known = {
+            name: dataclasses.replace(case, checkpoint=retrain(case.checkpoint, data, out / name / "trained.npz"))
+            for name, case in known.items()
+            if name in networks
+        }
     line = f"tilewatt paper --networks {','.join(networks)} --preset {preset} --profile {profile}"
-    line += f"{f' --images {images}' if images else ''} --alone {alone} --seed {seed}"
+    line += f"{' --train' if train else ''}{f' --images {images}' if images else ''} --alone {alone} --seed {seed}"
     most = images or 1_000_000
     setup = Setup(params, technology, data, most, alone, seed, jobs, out, line, commit())
     try:

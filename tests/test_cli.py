@@ -68,6 +68,11 @@ def test_help_loads_nothing_heavy() -> None:
         (["accuracy", "--preset", "huge"], "preset wants one of paper32, paper16, small, odd, not 'huge'"),
         (["accuracy"], "checkpoints/lenet-mnist.npz: a checkpoint (.npz) is wanted, there is none"),
         (["accuracy", "--checkpoint", LENET, "--data", "none"], "mnist test images: none of t10k-images-idx3-ubyte"),
+        (["paper", "--networks", "lenet,vgg"], "--networks wants some of lenet, convnet, alexnet, not vgg"),
+        (
+            ["paper", "--networks", "convnet"],
+            "checkpoints/convnet-cifar10.npz: a checkpoint (.npz) is wanted, there is",
+        ),
         (["fly"], "No such command 'fly'."),
     ],
 )
