@@ -44,6 +44,15 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "mnist": Recipe(earlier_weight=1.0),
     "fashion-mnist": Recipe(flip=True, earlier_weight=1.0),
-    "cifar10": Recipe(flip=True, shift=2, validation=5_000, most_drop=0.0029),
+    "cifar10": Recipe(
+        batch=64,
+        learning_rate=5e-3,
+        weight_decay=0.05,
+        flip=True,
+        shift=2,
+        validation=5_000,
+        earlier_weight=0.3,
+        most_drop=0.0029,
+    ),
     "svhn": Recipe(shift=2, validation=6_000),
 }
