@@ -15,6 +15,19 @@ NETWORKS = ("lenet", "convnet", "alexnet")
 READY = ("lenet", "alexnet")  # whose checkpoints are committed
 
 
+def counts(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, int]:
+    """Read ``alexnet=2000,convnet=500``."""
+    found = {}
+    for part in text.split(",") if text else []:
+        name, _, count = part.partition("=")
+        if name not in NETWORKS or not count.isdecimal() or not int(count):
+            raise BadInput(
+                f"--images wants a network of {', '.join(NETWORKS)} with a count, like alexnet=2000, not {part!r}"
+            )
+        found[name] = int(count)
+    return found
+
+
 @command
 @click.option(
     "--networks", default=",".join(READY), show_default=True, callback=names, help="Of the paper, in its order."
@@ -23,7 +36,12 @@ READY = ("lenet", "alexnet")  # whose checkpoints are committed
 @data_option
 @preset_option
 @click.option("--profile", default="macro65", show_default=True, help="Technology profile of the energies.")
-@click.option("--images", type=click.IntRange(min=1), help="Of opportunistic runs on RTL.  [default: the test set]")
+@click.option(
+    "--images",
+    callback=counts,
+    metavar="NETWORK=COUNT,...",
+    help="Of opportunistic runs on RTL, like alexnet=2000.  [default: the test set]",
+)
 @click.option(
     "--alone", type=click.IntRange(min=2), default=100, show_default=True, help="Images on every increment alone."
 )
@@ -38,7 +56,7 @@ def paper(
     data: Path,
     preset: str,
     profile: str,
-    images: int | None,
+    images: dict[str, int],
     alone: int,
     seed: int,
     jobs: int,
@@ -71,9 +89,9 @@ def paper(
             if name in networks
         }
     line = f"tilewatt paper --networks {','.join(networks)} --preset {preset} --profile {profile}"
-    line += f"{' --train' if train else ''}{f' --images {images}' if images else ''} --alone {alone} --seed {seed}"
-    most = images or 1_000_000
-    setup = Setup(params, technology, data, most, alone, seed, jobs, out, line, commit())
+    shown = ",".join(f"{name}={count}" for name, count in images.items())
+    line += f"{' --train' if train else ''}{f' --images {shown}' if images else ''} --alone {alone} --seed {seed}"
+    setup = Setup(params, technology, data, images, alone, seed, jobs, out, line, commit())
     try:
         found = {name: Evaluation(known[name], setup).result() for name in NETWORKS if name in networks}
     except CosimFailed as failure:

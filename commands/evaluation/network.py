@@ -129,7 +129,7 @@ class Evaluation:
         chosen = tuple(planned.increments)
         softmax = planned.score == "softmax"
         mapped = self.whole if len(chosen) == len(self.networks) else self.mapped(chosen)
-        inputs = self.inputs[: self.setup.images]
+        inputs = self.inputs[: self.setup.images.get(self.case.name)]
         text = f"{self.case.name}, opportunistic"
         registers = planned.registers
         outcome = run(

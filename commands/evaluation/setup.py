@@ -26,13 +26,13 @@ KEY = "key.json"
 
 @dataclass(frozen=True)
 class Setup:
-    """params: tile with activity. data: folder of data sets. images, alone: how many run opportunistically and on one
-    increment alone. out: where results are kept."""
+    """params: tile with activity. data: folder of data sets. images: how many run opportunistically, by network; the
+    whole test set where it is not there. alone: how many on each increment alone. out: where results are kept."""
 
     params: TileParams
     technology: Technology
     data: Path
-    images: int
+    images: Mapping[str, int]
     alone: int
     seed: int
     jobs: int
