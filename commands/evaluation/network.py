@@ -192,7 +192,6 @@ class Evaluation:
             extra_storage_percent=_percent(storage.increments_bytes / storage.full_bytes - 1),
             big_little=big_little(self, golden_models.load(models)) if models.is_file() else None,
             budget=budget_runs(self, self.alone),
-            sources=[],
         )
 
 

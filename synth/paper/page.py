@@ -141,16 +141,10 @@ def _figures(paper: Paper, images: str, margins: Mapping[str, str]) -> list[str]
 
 def _sources(paper: Paper) -> str:
     rows = [
-        (
-            network.title,
-            f"`{network.checkpoint}` {network.checkpoint_sha256[:12]}",
-            f"`{item.command}`",
-            item.sha256[:12],
-        )
+        (network.title, f"`{network.checkpoint}`", f"`{network.checkpoint_sha256[:16]}`")
         for network in paper.networks.values()
-        for item in network.sources
     ]
-    return "## Sources\n\n" + table("network | checkpoint, SHA-256 | command | SHA-256 of its report", rows)
+    return "## Checkpoints\n\n" + table("network | file | SHA-256", rows)
 
 
 def page(paper: Paper, images: str, margins: Mapping[str, str]) -> str:

@@ -17,13 +17,6 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Source(_Strict):
-    """A report that a figure was taken from: sha256 of its JSON, and the command that made it."""
-
-    command: str
-    sha256: str
-
-
 class Cost(_Strict):
     """Measured on RTL, mean of ``images`` images that RTL and golden agreed on word for word."""
 
@@ -144,7 +137,6 @@ class Network(_Strict):
     extra_storage_percent: float
     big_little: BigLittle | None
     budget: list[BudgetRun]
-    sources: list[Source]
 
 
 class Paper(_Strict):
