@@ -4,18 +4,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from commands.evaluation.runs import run
+from commands.evaluation.runs import mapping, run
+from commands.evaluation.setup import digest
 from golden import integer, margin
 from golden.evaluate import codes
-from golden.golden_models import GoldenModels
-from golden.mapping.mapper import map_network
+from golden.golden_models import GoldenModels, beside
 from golden.planner.case import Case
 from golden.planner.choice import choices
 from golden.planner.costs import ALONE, Costs
 from golden.planner.goals import MostSaving
 from golden.planner.levels import SCORES, Score
 from golden.planner.validation import Validation, held_out
-from golden.verify import verify
 from synth.paper import schema
 
 if TYPE_CHECKING:
@@ -33,9 +32,10 @@ def big_little(of: "Evaluation", models: GoldenModels) -> schema.BigLittle:
     nets = [networks[fraction] for fraction in fractions]
     costs = []
     for name, net in zip(("little", "big"), nets, strict=True):
-        mapped = map_network([net], setup.params)
-        verify(mapped)
         into = of.folder / f"golden-{name}"
+        mapped = mapping(
+            setup, [net], into / "mapped", {"golden_models": digest(beside(of.case.checkpoint)), "as": name}
+        )
         outcome = run(setup, mapped, of.inputs[: setup.alone], into, f"{of.case.name}, {name}", increment=0)
         costs.append(setup.cost(outcome))
     little, big = costs

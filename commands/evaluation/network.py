@@ -9,7 +9,7 @@ from torch import Tensor
 
 from commands.evaluation.big_little import big_little
 from commands.evaluation.budget import budget_runs
-from commands.evaluation.runs import run
+from commands.evaluation.runs import mapping, run
 from commands.evaluation.setup import Setup, digest, kept
 from cosim.job import Outcome
 from golden import checkpoint as checkpoints
@@ -24,7 +24,6 @@ from golden.network import Network
 from golden.planner import Request as PlanRequest
 from golden.planner import plan
 from golden.planner.goals import MostSaving
-from golden.verify import verify
 from hw.isa import isa
 from synth.paper import schema
 from synth.plan_files import read_plan, write_plan
@@ -90,9 +89,9 @@ class Evaluation:
         return read_plan(kept(folder, key, make) / "plan.json")
 
     def mapped(self, increments: tuple[int, ...]) -> Mapped:
-        found = map_network([self.networks[k] for k in increments], self.setup.params, reuse=self.reuse)
-        verify(found)
-        return found
+        networks = [self.networks[k] for k in increments]
+        folder = self.folder / "-".join(["mapped", *map(str, increments)])
+        return mapping(self.setup, networks, folder, self.key, self.reuse)
 
     @cached_property
     def whole(self) -> Mapped:

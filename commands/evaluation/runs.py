@@ -1,6 +1,7 @@
 """Runs on the simulated tile in parts of some hundred images, each kept when it is done."""
 
-from collections.abc import Sequence
+import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -11,9 +12,29 @@ from cosim.measure import MEMORY_BEATS
 from cosim.prepare import prepare
 from cosim.simulate import simulate, tile_build
 from golden.mapping.mapped import Mapped
+from golden.mapping.mapper import map_network
+from golden.network import Network
+from golden.verify import verify
 from hw.errors import CheckFailed
 
 PART = 500  # images
+
+
+def mapping(
+    setup: Setup, networks: Sequence[Network], folder: Path, key: Mapping[str, object], reuse: str | None = None
+) -> Mapped:
+    """The mapping of ``networks``, kept in ``folder``: searching its plans takes minutes. key: of the networks."""
+
+    def make() -> None:
+        found = map_network(networks, setup.params, reuse=reuse)
+        verify(found)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "mapped.pickle").write_bytes(pickle.dumps(found))
+
+    wanted = {**key, "tile": setup.params.hash, "reuse": reuse, "sources": setup.sources}
+    found = pickle.loads((kept(folder, wanted, make) / "mapped.pickle").read_bytes())
+    assert isinstance(found, Mapped)
+    return found
 
 
 def run(

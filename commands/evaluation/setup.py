@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cosim.cycles import sources_hash
 from cosim.job import Outcome
 from cosim.measure import register_bits, sidecar
 from hw.errors import write_atomic
@@ -47,6 +48,10 @@ class Setup:
         shares = {name: RegisterShare(**share) for name, share in sidecar(self.params)["annotation"].items()}
         coverage(found, event_names(activity=True), shares)
         return found
+
+    @cached_property
+    def sources(self) -> str:
+        return sources_hash()
 
     @cached_property
     def verilog(self) -> str:
