@@ -12,18 +12,18 @@ from hw.errors import BadInput, CheckFailed, write_atomic
 from hw.params import preset as find_preset
 
 NETWORKS = ("lenet", "convnet", "alexnet")
+ALONE = 100
 READY = ("lenet", "alexnet")  # whose checkpoints are committed
 
 
-def counts(_context: click.Context, _option: click.Parameter, text: str | None) -> dict[str, int]:
-    """Read ``alexnet=2000,convnet=500``."""
+def counts(_context: click.Context, option: click.Parameter, text: str | None) -> dict[str, int]:
+    """Read ``alexnet=2000,convnet=500``; at least 2."""
     found = {}
     for part in text.split(",") if text else []:
         name, _, count = part.partition("=")
-        if name not in NETWORKS or not count.isdecimal() or not int(count):
-            raise BadInput(
-                f"--images wants a network of {', '.join(NETWORKS)} with a count, like alexnet=2000, not {part!r}"
-            )
+        if name not in NETWORKS or not count.isdecimal() or int(count) < 2:
+            known = ", ".join(NETWORKS)
+            raise BadInput(f"{option.opts[0]} wants a network of {known} with a count, like alexnet=2000, not {part!r}")
         found[name] = int(count)
     return found
 
@@ -43,7 +43,10 @@ def counts(_context: click.Context, _option: click.Parameter, text: str | None) 
     help="Of opportunistic runs on RTL, like alexnet=2000.  [default: the test set]",
 )
 @click.option(
-    "--alone", type=click.IntRange(min=2), default=100, show_default=True, help="Images on every increment alone."
+    "--alone",
+    callback=counts,
+    metavar="NETWORK=COUNT,...",
+    help=f"Images on every increment alone, like alexnet=20.  [default: {ALONE}]",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulations.")
 @jobs_option
@@ -57,7 +60,7 @@ def paper(
     preset: str,
     profile: str,
     images: dict[str, int],
-    alone: int,
+    alone: dict[str, int],
     seed: int,
     jobs: int,
     out: Path,
@@ -89,9 +92,11 @@ def paper(
             if name in networks
         }
     line = f"tilewatt paper --networks {','.join(networks)} --preset {preset} --profile {profile}"
-    shown = ",".join(f"{name}={count}" for name, count in images.items())
-    line += f"{' --train' if train else ''}{f' --images {shown}' if images else ''} --alone {alone} --seed {seed}"
-    setup = Setup(params, technology, data, images, alone, seed, jobs, out, line, commit())
+    for option, given in (("images", images), ("alone", alone)):
+        line += f" --{option} {','.join(f'{name}={count}' for name, count in given.items())}" if given else ""
+    line += f"{' --train' if train else ''} --seed {seed}"
+    each = dict.fromkeys(NETWORKS, ALONE) | alone
+    setup = Setup(params, technology, data, images, each, seed, jobs, out, line, commit())
     try:
         found = {name: Evaluation(known[name], setup).result() for name in NETWORKS if name in networks}
     except CosimFailed as failure:

@@ -36,7 +36,9 @@ def big_little(of: "Evaluation", models: GoldenModels) -> schema.BigLittle:
         mapped = mapping(
             setup, [net], into / "mapped", {"golden_models": digest(beside(of.case.checkpoint)), "as": name}
         )
-        outcome = run(setup, mapped, of.inputs[: setup.alone], into, f"{of.case.name}, {name}", increment=0)
+        outcome = run(
+            setup, mapped, of.inputs[: setup.alone[of.case.name]], into, f"{of.case.name}, {name}", increment=0
+        )
         costs.append(setup.cost(outcome))
     little, big = costs
 

@@ -100,7 +100,7 @@ class Evaluation:
     @cached_property
     def alone(self) -> list[Outcome]:
         """Runs of every increment alone."""
-        codes_of, found = self.inputs[: self.setup.alone], []
+        codes_of, found = self.inputs[: self.setup.alone[self.case.name]], []
         for k, fraction in enumerate(self.trained.fractions):
             text = f"{self.case.name}, increment {fraction:g}"
             found.append(run(self.setup, self.whole, codes_of, self.folder / f"increment-{k}", text, increment=k))

@@ -53,7 +53,7 @@ def evaluation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Evaluation:
     checkpoint.save(path, weights, described)
     golden_models.save(golden_models.beside(path), golden, metadata)
     params, technology = preset("small").replace(activity=True), load_technology("macro65")
-    setup = Setup(params, technology, root, {"pocket": RUN}, ALONE, 1, 1, tmp_path / "out", "made", "none")
+    setup = Setup(params, technology, root, {"pocket": RUN}, {"pocket": ALONE}, 1, 1, tmp_path / "out", "made", "none")
     return Evaluation(Case("pocket", "a made-up network", path, 0.9), setup)
 
 
