@@ -28,7 +28,7 @@ KEY = "key.json"
 @dataclass(frozen=True)
 class Setup:
     """params: tile with activity. data: folder of data sets. images: how many run opportunistically, by network; the
-    whole test set where it is not there. alone: how many on each increment alone, by network. out: where results are kept."""
+    whole test set where it is not there. alone: how many on each increment alone. out: where results are kept."""
 
     params: TileParams
     technology: Technology
