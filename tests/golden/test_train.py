@@ -239,7 +239,7 @@ def test_train_writes_a_checkpoint_and_its_log(tmp_path: Path) -> None:
     assert log[1].startswith("started: seed 5, threads ")
     assert sum("epoch" in line and "validation" in line for line in log[3:]) == 6
     assert log[-1].startswith("finished in ")
-    assert sorted(path.name for path in out.parent.iterdir()) == ["lenet.log", "lenet.npz"]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["lenet-golden.npz", "lenet.log", "lenet.npz"]
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -26,7 +26,7 @@ def test_snapshots_hold_the_cycles_before_their_edge(name: str, activity: bool) 
 
     async def bench(ctx: Any) -> None:
         totals, kept, edges = dict.fromkeys(names, 0), {}, 0
-        for cycle in range(150):
+        for cycle in range(250):
             amounts = {event: rng.choice((0, rng.getrandbits(widths[event]))) for event in names}
             for event, amount in amounts.items():
                 ctx.set(getattr(dut, event), amount)
