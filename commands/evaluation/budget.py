@@ -37,8 +37,9 @@ def budget_runs(of: "Evaluation", alone: list[Outcome]) -> list[schema.BudgetRun
     return [_run(of, kind, works, weights, errors) for kind in ("energy", "delay")]
 
 
-def _wanted(kind: Kind, works: list[Work], weights: Weights) -> list[Budget]:
-    """A budget an image: what an increment takes at most and some room, at last one that none can keep, then none."""
+def _wanted(kind: Kind, works: list[Work], weights: Weights) -> list[tuple[Budget, int]]:
+    """A budget an image, and the largest increment that it has room for: what an increment takes at most and some room,
+    at last one that none can keep, then none."""
     cycles = works[0].names.index("cycles")
     takes = [
         float(weights.energy_pj(work).max()) / weights.unit_pj
@@ -46,15 +47,17 @@ def _wanted(kind: Kind, works: list[Work], weights: Weights) -> list[Budget]:
         else float(work.events[:, cycles].max())
         for work in works
     ]
-    amounts: list[float | None] = []
+    last = len(works) - 1
+    amounts: list[tuple[float | None, int]] = []
     for step in STEPS:
-        known = step is not None and len(works) + step >= 0
-        amounts += [ROOM * takes[step] if known and step is not None else None]
-    amounts += [TOO_LITTLE * takes[0], None]
+        largest = last if step is None else last + 1 + step
+        if largest >= 0:
+            amounts.append((None if step is None else ROOM * takes[largest], largest))
+    amounts += [(TOO_LITTLE * takes[0], 0), (None, last)]
     found = []
-    for amount in amounts:
+    for amount, largest in amounts:
         value = None if amount is None else int(amount)
-        found += [Budget(energy=value) if kind == "energy" else Budget(cycles=value)] * HOLD
+        found += [(Budget(energy=value) if kind == "energy" else Budget(cycles=value), largest)] * HOLD
     return found
 
 
@@ -62,9 +65,10 @@ def _run(of: "Evaluation", kind: Kind, works: list[Work], weights: Weights, erro
     setup = of.setup
     params = setup.params.replace(budget=True)
     mapped = map_network(of.networks, params, search=False)
-    wanted = _wanted(kind, works, weights)
-    room = max(spread(mapped))
-    budgets = [guarded(budget, room, weights.values) for budget in wanted]
+    planned = _wanted(kind, works, weights)
+    wanted = [budget for budget, _ in planned]
+    apart = spread(mapped)  # a larger increment than the budget has room for is above it by far
+    budgets = [guarded(budget, max(apart[: largest + 1]), weights.values) for budget, largest in planned]
     codes = of.inputs[: len(budgets)]
     folder = of.folder / f"budget-{kind}"
 
