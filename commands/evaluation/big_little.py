@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from commands.evaluation.runs import mapping, run
-from commands.evaluation.setup import digest
+from commands.evaluation.setup import digest, percent
 from golden import integer, margin
 from golden.evaluate import codes
 from golden.golden_models import GoldenModels, beside
@@ -14,13 +14,12 @@ from golden.planner.choice import choices
 from golden.planner.costs import ALONE, Costs
 from golden.planner.goals import MostSaving
 from golden.planner.levels import SCORES, Score
+from golden.planner.plan import ERRORS
 from golden.planner.validation import Validation, held_out
 from synth.paper import schema
 
 if TYPE_CHECKING:
     from commands.evaluation.network import Evaluation
-
-ERRORS = 1.0
 
 
 def big_little(of: "Evaluation", models: GoldenModels) -> schema.BigLittle:
@@ -64,7 +63,7 @@ def big_little(of: "Evaluation", models: GoldenModels) -> schema.BigLittle:
     share = float(escalates.mean())
 
     def saving(cheap: float, dear: float) -> float:
-        return round(100 * (1 - (cheap + share * dear) / dear), 6)
+        return percent(1 - (cheap + share * dear) / dear)
 
     words = [sum(values.numel() for values in model.parameters()) for model in models.models.values()]
     return schema.BigLittle(
@@ -77,8 +76,8 @@ def big_little(of: "Evaluation", models: GoldenModels) -> schema.BigLittle:
         little_accuracy=of.share(small),
         big_accuracy=full,
         accuracy=accuracy,
-        accuracy_drop_points=round(100 * (full - accuracy), 6),
+        accuracy_drop_points=percent(full - accuracy),
         saving_percent=saving(little.energy_uj, big.energy_uj),
         saving_with_dram_percent=saving(little.energy_with_dram_uj, big.energy_with_dram_uj),
-        extra_storage_percent=round(100 * (sum(words) / max(words) - 1), 6),
+        extra_storage_percent=percent(sum(words) / max(words) - 1),
     )

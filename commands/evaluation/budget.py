@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from commands.evaluation.setup import figure, kept, sha256, verilog_sha256, work_of
+from commands.evaluation.setup import kept, sha256, verilog_sha256, work_of
 from cosim.budget import prepare_budget, run_budget
 from cosim.budget_job import BudgetOutcome
 from cosim.job import Outcome
@@ -14,6 +14,7 @@ from golden.budget import Budget, Step, guarded, late, spread
 from golden.mapping.mapper import map_network
 from hw.events import event_names
 from synth.energy import Work
+from synth.figures import seven
 from synth.meter import Weights, meter_errors, meter_prices, meter_weights
 from synth.paper import schema
 
@@ -83,7 +84,7 @@ def _run(of: "Evaluation", kind: Kind, works: list[Work], weights: Weights, erro
     key |= {"images": sha256(codes.numpy().tobytes()), "weights": weights.values, "budgets": repr(budgets)}
     outcome = BudgetOutcome.load(kept(folder, key, make) / "outcome.npz")
     taken = outcome.steps(wanted)
-    energies = setup.onchip_uj(Work(event_names(activity=True), outcome.events, outcome.activates))
+    energies, _ = setup.energies_uj(Work(event_names(activity=True), outcome.events, outcome.activates))
     clock_us = params.clock_ns / 1e3
     return schema.BudgetRun(
         kind=kind,
@@ -99,11 +100,11 @@ def _run(of: "Evaluation", kind: Kind, works: list[Work], weights: Weights, erro
 def _image(step: Step, fraction: float, weights: Weights, clock_us: float, energy_uj: float) -> schema.BudgetImage:
     unit_uj = weights.unit_pj / 1e6
     return schema.BudgetImage(
-        budget_uj=None if step.budget.energy is None else figure(step.budget.energy * unit_uj),
-        budget_us=None if step.budget.cycles is None else figure(step.budget.cycles * clock_us),
+        budget_uj=None if step.budget.energy is None else seven(step.budget.energy * unit_uj),
+        budget_us=None if step.budget.cycles is None else seven(step.budget.cycles * clock_us),
         fraction=fraction,
-        metered_uj=figure(step.used.energy * unit_uj),
-        energy_uj=figure(energy_uj),
-        time_us=figure(step.used.cycles * clock_us),
+        metered_uj=seven(step.used.energy * unit_uj),
+        energy_uj=seven(energy_uj),
+        time_us=seven(step.used.cycles * clock_us),
         impossible=step.impossible,
     )

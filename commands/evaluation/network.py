@@ -10,7 +10,7 @@ from torch import Tensor
 from commands.evaluation.big_little import big_little
 from commands.evaluation.budget import budget_runs
 from commands.evaluation.runs import mapping, run
-from commands.evaluation.setup import Setup, digest, kept
+from commands.evaluation.setup import Setup, digest, kept, percent
 from cosim.job import Outcome
 from golden import checkpoint as checkpoints
 from golden import data as data_sets
@@ -24,12 +24,12 @@ from golden.network import Network
 from golden.planner import Request as PlanRequest
 from golden.planner import plan
 from golden.planner.goals import MostSaving
+from golden.planner.plan import ERRORS
+from hw.errors import CheckFailed
 from hw.isa import isa
 from synth.paper import schema
 from synth.plan_files import read_plan, write_plan
 from synth.plan_schema import PlanFile
-
-ERRORS = 1.0  # standard errors that the limit of the drop leaves room for
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ class Evaluation:
         )
         wide = [self.wide[k] for k in chosen]
         stops = margin.stops(wide, registers, self.setup.params.fmt, len(chosen) - 1, softmax)
-        assert np.array_equal(stops[: len(inputs)], outcome.stopped)
+        if not np.array_equal(stops[: len(inputs)], outcome.stopped):
+            raise CheckFailed(f"{self.case.name}: stops on RTL differ from those of the scores on the whole test set")
         winners = np.stack([margin.winner(scores) for scores in wide])[stops, np.arange(len(stops))]
         accuracy, cost = self.share(winners), self.setup.cost(outcome)
         golden = self.trained.golden_accuracy
@@ -154,8 +155,8 @@ class Evaluation:
             cost=cost,
             accuracy=accuracy,
             full_accuracy=full.accuracy,
-            accuracy_drop_points=_points(full.accuracy - accuracy),
-            drop_to_golden_points=None if golden is None else _points(golden[-1] - accuracy),
+            accuracy_drop_points=percent(full.accuracy - accuracy),
+            drop_to_golden_points=None if golden is None else percent(golden[-1] - accuracy),
             saving_percent=_saving(cost.energy_uj, full.cost.energy_uj),
             saving_ci99_percent=_saving_interval(cost, full.cost),
             saving_with_dram_percent=_saving(cost.energy_with_dram_uj, full.cost.energy_with_dram_uj),
@@ -185,10 +186,10 @@ class Evaluation:
             test_images=len(self.test),
             increments=increments,
             golden_accuracy=None if golden is None else golden[-1],
-            full_drop_to_golden_points=None if golden is None else _points(golden[-1] - increments[-1].accuracy),
+            full_drop_to_golden_points=None if golden is None else percent(golden[-1] - increments[-1].accuracy),
             opportunistic=opportunistic,
             storage=storage,
-            extra_storage_percent=_percent(storage.increments_bytes / storage.full_bytes - 1),
+            extra_storage_percent=percent(storage.increments_bytes / storage.full_bytes - 1),
             big_little=big_little(self, golden_models.load(models)) if models.is_file() else None,
             budget=budget_runs(self, self.alone),
         )
@@ -201,16 +202,8 @@ def _constants(mapped: Mapped) -> int:
     return len(mapped.image) - beats * mapped.params.dram_beat_bytes
 
 
-def _percent(share: float) -> float:
-    return round(100 * share, 6)
-
-
-def _points(share: float) -> float:
-    return round(100 * share, 6)
-
-
 def _saving(mine: float, full: float) -> float:
-    return _percent(1 - mine / full)
+    return percent(1 - mine / full)
 
 
 def _saving_interval(mine: schema.Cost, full: schema.Cost) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from hw.generate import generate
 from hw.params import TileParams
 from synth.annotation import coverage
 from synth.energy import EnergyModel, Work, interval, totals
+from synth.figures import seven
 from synth.measurement import RegisterShare
 from synth.paper.schema import Cost
 from synth.technology import Technology
@@ -60,26 +61,22 @@ class Setup:
 
     def cost(self, outcome: Outcome) -> Cost:
         """Means over an outcome's images."""
-        onchip, total = self.energies_uj(outcome)
+        onchip, total = self.energies_uj(work_of(outcome))
         cycles = float(outcome.events[:, event_names(activity=True).index("cycles")].mean())
         return Cost(
             images=len(onchip),
-            cycles=figure(cycles),
-            time_us=figure(cycles * self.params.clock_ns / 1e3),
-            energy_uj=figure(onchip.mean()),
+            cycles=seven(cycles),
+            time_us=seven(cycles * self.params.clock_ns / 1e3),
+            energy_uj=seven(onchip.mean()),
             energy_ci99_uj=_pair(onchip),
-            energy_with_dram_uj=figure(total.mean()),
+            energy_with_dram_uj=seven(total.mean()),
             energy_with_dram_ci99_uj=_pair(total),
         )
 
-    def energies_uj(self, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
+    def energies_uj(self, work: Work) -> tuple[np.ndarray, np.ndarray]:
         """(on chip, with DRAM) of every image."""
-        onchip, total = totals(self.model.components_pj(work_of(outcome)))
+        onchip, total = totals(self.model.components_pj(work))
         return onchip / 1e6, total / 1e6
-
-    def onchip_uj(self, work: Work) -> np.ndarray:
-        """Of every image."""
-        return totals(self.model.components_pj(work))[0] / 1e6
 
 
 def work_of(outcome: Outcome) -> Work:
@@ -92,14 +89,14 @@ def verilog_sha256(params: TileParams) -> str:
     return digest(verilog)
 
 
-def figure(value: float) -> float:
-    """Seven significant digits: the same on every machine."""
-    return float(f"{float(value):.7g}")
+def percent(share: float) -> float:
+    """A share, 0 to 1, in percent or points."""
+    return round(100 * share, 6)
 
 
 def _pair(values: np.ndarray) -> tuple[float, float] | None:
     bounds = interval(values)
-    return None if bounds is None else (figure(bounds[0]), figure(bounds[1]))
+    return None if bounds is None else (seven(bounds[0]), seven(bounds[1]))
 
 
 def digest(path: Path) -> str:
