@@ -13,6 +13,7 @@ from commands.shared import (
     network_option,
     preset_option,
 )
+from golden.training.recipe import Recipe
 from hw.errors import BadInput
 from hw.params import preset as find_preset
 
@@ -38,7 +39,12 @@ from hw.params import preset as find_preset
     help="Made most: the saving under a limit of the accuracy drop, or T16's product of saving and accuracy.",
 )
 @click.option("--most-drop", type=float, metavar="POINTS", help="Limit of the accuracy drop.  [default: 0.1]")
-@click.option("--errors", type=float, metavar="Z", help="Standard errors that the limit leaves room for.  [default: 1]")
+@click.option(
+    "--errors",
+    type=float,
+    metavar="Z",
+    help=f"Standard errors that the limit leaves room for.  [default: {Recipe.errors:g}]",
+)
 @click.option(
     "--cost", type=click.Path(path_type=Path), metavar="REPORT", help="report.json of energies, in place of MACs."
 )

@@ -24,13 +24,14 @@ from golden.planner.levels import SCORES, Score
 from golden.planner.predicted import ideal_cost, predicted
 from golden.planner.resampling import CrossValidation, Estimate, cross_validate
 from golden.planner.validation import Validation, held_out, validation
+from golden.training.recipe import Recipe
 from hw.errors import BadInput
 from hw.params import NumberFormat
 
 SCHEMA = 1
 REUSE = ("none", "time", "work")
 DROP = 0.001
-ERRORS = 1.0
+ERRORS = Recipe.errors  # the planner keeps as far from the limit as training does
 FOLDS = 5
 
 
