@@ -105,7 +105,7 @@ def test_the_picture_shows_every_increment_and_threshold() -> None:
 def test_the_terminal_table_is_laid_out_as_table_7() -> None:
     found = PlanFile.model_validate(CONTENT)
     lines = summary(found).splitlines()
-    assert lines[0].startswith("lenet on mnist, <32,16>: 3 increments, most saving with an accuracy drop + 1 standard ")
+    assert lines[0].startswith("lenet on mnist, <32,16>: 3 increments, most saving with an accuracy drop + 1.8 stand")
     rows = [line.split() for line in lines[3:6]]
     assert [row[0] for row in rows] == ["1st", "2nd", "3rd"]
     assert [row[1] for row in rows] == ["0.1", "0.2", "1"]
