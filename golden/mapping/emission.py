@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from golden.mapping.layer_plan import LayerPlan
-from golden.mapping.layout import DramMap, MapLayout, pair_of, run_beats, runs_of
+from golden.mapping.layout import DramMap, MapLayout, line_beats, pair_of, run_beats, runs_of
 from golden.mapping.ops import Cells, Op, Region, overlap
 from golden.mapping.pieces import Block, Piece
 from golden.mapping.synapses import SynapseRows
+from golden.mapping.tables import WeightTable
 from golden.mapping.view import cells_of, window_of
 from hw.instructions import Base, Buffer, Compute, Load, Store, Window
 from hw.params import TileParams
@@ -19,13 +20,12 @@ STORE_AGE = 1  # computes that are emitted before a store, so that it does not h
 class Constants:
     """Where an increment's weights and biases lie: beats from the start of the constants, SB lines of biases.
 
-    weights: beat of each layer's first line; lines: lines of a block there (of the largest increment).
+    weights: of each layer, in the hidden ones those of the largest increment.
     biases: (beat, SB row, lines) of every table to load; bias_line: (layer, first neuron of a block) -> (SB row, bank).
     ones: beat of a block of lines that have the weight 1 on the lane of the neuron's own number.
     """
 
-    weights: tuple[int, ...]
-    lines: tuple[int, ...]
+    weights: tuple[WeightTable, ...]
     biases: tuple[tuple[int, int, int], ...]
     bias_line: dict[tuple[int, int], tuple[int, int]]
     bias_rows: int
@@ -44,7 +44,7 @@ class Emission:
         self._computes = 0
         self._next_sum = 0
         self._window: object = None
-        group = -(-self.p.neurons // self.p.lines_per_beat)
+        group = line_beats(self.p.neurons, self.p)
         self._bias_rows = {
             row + i: (beat + i * group, min(self.p.neurons, lines - i * self.p.neurons))
             for beat, row, lines in constants.biases
@@ -99,7 +99,7 @@ class Emission:
         """Load a row of biases unless it is there."""
         if row in self._bias_rows:
             beat, lines = self._bias_rows.pop(row)
-            self._load_lines(beat, row, 1, lines, self.p.synapses, 1)
+            self._load_lines((beat, 0), row, 1, lines, self.p.synapses, 1)
 
     def release(self) -> None:
         """A block, or a layer whose blocks take turns, is done: its weights need not stay."""
@@ -109,28 +109,29 @@ class Emission:
         """SB row of a piece's weights; loads them unless they are there. keep: they stay until ``release``."""
         row, missing = self._weights.place((index, block.first, piece.line), piece.lines, keep)
         if missing:
-            group = -(-self.p.neurons // self.p.lines_per_beat)
-            line = block.number * self.constants.lines[index] + piece.line
-            beat = self.constants.weights[index] + line * group + block.offset // self.p.lines_per_beat
-            self._load_lines(beat, row, piece.lines, block.neurons, piece.last_lanes, block.groups)
+            place = self.constants.weights[index].place(block, piece.line, self.p)
+            self._load_lines(place, row, piece.lines, block.neurons, piece.last_lanes, block.groups)
         return row
 
     def ones(self, block: Block) -> int:
         """SB row of a line for each neuron of a block, 1 on its own channel's lane; loaded unless it is there."""
         row, missing = self._weights.place(("ones", block.neurons, block.groups), 1, False)
         if missing:
-            self._load_lines(self.constants.ones, row, 1, block.neurons, block.neurons, block.groups)
+            self._load_lines((self.constants.ones, 0), row, 1, block.neurons, block.neurons, block.groups)
         return row
 
-    def _load_lines(self, beat: int, row: int, lines: int, neurons: int, last: int, groups: int) -> None:
-        """Weight or bias lines of a block to SB, from row ``row`` on."""
-        group = -(-self.p.neurons // self.p.lines_per_beat)
+    def _load_lines(
+        self, place: tuple[int, int], row: int, lines: int, neurons: int, last: int, groups: int
+    ) -> None:  # fmt: skip
+        """Weight or bias lines of a block to SB, from row ``row`` on. place: beat of the first, beats to the next."""
+        beat, step = place
         load = Load(
-            buffer=Buffer.SB, address=beat, run_beats=group, runs=lines, length=neurons, last_words=last, row=row,
+            buffer=Buffer.SB, address=beat, run_beats=step, runs=lines, length=neurons, last_words=last, row=row,
             groups=groups,
         )  # fmt: skip
         cells = (Cells(int(Buffer.SB), row, row + lines),)
-        self.emit(Op(load, writes=cells, region=Region.CONSTANTS, beats=(beat, beat + lines * group)))
+        beats = (lines - 1) * step + line_beats(neurons, self.p)
+        self.emit(Op(load, writes=cells, region=Region.CONSTANTS, beats=(beat, beat + beats)))
 
     def move(
         self, store: bool, held: MapLayout, dram: DramMap, channels: tuple[int, int], rows: tuple[int, int],

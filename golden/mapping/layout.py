@@ -38,6 +38,11 @@ def run_beats(words: int, p: TileParams) -> int:
     return -(-words // p.beat_words)
 
 
+def line_beats(lines: int, p: TileParams) -> int:
+    """Beats of ``lines`` weight lines of one place, one for each of as many neurons."""
+    return -(-lines // p.lines_per_beat)
+
+
 @dataclass(frozen=True)
 class DramMap:
     """A map in DRAM. Every row (c, y) starts a beat or, ``dense``, every plane does, its rows cell by cell.

@@ -33,7 +33,7 @@ from golden.mapping.reuse import (
 )
 from golden.mapping.schedule import schedule, scores_store
 from golden.mapping.slabs import input_rows
-from golden.mapping.tables import Shared, Tables
+from golden.mapping.tables import Shared, Tables, WeightTable
 from golden.mapping.view import cells_of, view_of
 from golden.network import Layer, Network
 from golden.timing import DDR3, predict
@@ -150,7 +150,7 @@ class _Mapper:
             places = places_of(nets, frozenset().union(*(one.stored for one in kept)), p)
             self.keeps_sums = bool(places.limbs)
             if self.keeps_sums:
-                shared = replace(shared, ones=constants.add(np.eye(p.neurons, p.synapses, dtype=np.int64)[None]))
+                shared = replace(shared, ones=constants.add(np.eye(p.neurons, p.synapses, dtype=np.int64)))
         fresh, resumed = [], []
         for k in range(len(nets)):
             fresh.append(self._segment(constants, shared, k, kept[0] if k == 0 else Kept(), places))
@@ -201,10 +201,10 @@ class _Mapper:
 
     def _segment(
         self, constants: Tables, shared: Shared, k: int, kept: Kept, places: Places,
-        classifier: int | None = None,
+        classifier: WeightTable | None = None,
     ) -> "_Candidate":  # fmt: skip
-        """Increment ``k`` that takes over and leaves what is ``kept``; adds its constants. classifier: beat of its last
-        layer's weights, were they there already."""
+        """Increment ``k`` that takes over and leaves what is ``kept``; adds its constants. classifier: its last layer's
+        weights, were they there already."""
         p, own = self.p, constants.mark()
         net = goes_on(self.nets, k, kept, p) if kept != Kept() else self.nets[k]
         used = places if kept != Kept() else Places()
@@ -280,24 +280,28 @@ class _Mapper:
         own += sum(CUTS for layer in net.layers if layer.kept or layer.sums.channels)
         return -(-len(self._bias_order(net)) // n) + -(-own // n)
 
-    def _bias_lines(self, biases: list[np.ndarray]) -> np.ndarray:
-        """Bias lines by SB row and bank, [rows, neurons, synapses]."""
-        n = self.p.neurons
-        table = np.zeros((-(-len(biases) // n) * n, self.p.synapses), dtype=np.int64)
+    def _bias_lines(self, biases: list[np.ndarray]) -> list[np.ndarray]:
+        """Bias lines of each SB row, [banks, synapses]."""
+        table = np.zeros((len(biases), self.p.synapses), dtype=np.int64)
         for at, words in enumerate(biases):
             table[at, : len(words)] = words
-        return table.reshape(-1, n, self.p.synapses)
+        return [table[first : first + count] for first, count in blocks(len(biases), self.p)]
+
+    def _weights(self, constants: Tables, layer: Layer) -> WeightTable:
+        """Adds a layer's weights."""
+        at = constants.add(*pack_weights(layer, self.p))
+        return WeightTable(at, view_of(layer, self.p).lines, len(layer.weight))
 
     def _shared(self, constants: Tables) -> Shared:
         """Biases and weights of the hidden layers, stored once for all increments."""
         p, full = self.p, self.nets[-1]
         hidden = [_words(full.layers[index], b * p.neurons, p) for b, index in self._hidden_blocks(full)]
-        bias_at = constants.add(self._bias_lines(hidden))
-        weights = tuple(constants.add(pack_weights(layer, p)) for layer in full.layers[:-1])
-        return Shared(bias_at, weights, tuple(view_of(layer, p).lines for layer in full.layers[:-1]))
+        bias_at = constants.add(*self._bias_lines(hidden))
+        return Shared(bias_at, tuple(self._weights(constants, layer) for layer in full.layers[:-1]))
 
     def _constants(
-        self, constants: Tables, shared: Shared, net: Network, chosen: list[LayerPlan], classifier: int | None
+        self, constants: Tables, shared: Shared, net: Network, chosen: list[LayerPlan],
+        classifier: WeightTable | None,
     ) -> Constants:  # fmt: skip
         """Where ``net`` finds its constants; adds its own: the classifier's (its weights unless they are there), biases
         of cut blocks."""
@@ -309,16 +313,15 @@ class _Mapper:
             for block in plan.blocks
             if block.offset or index == last
         ]
-        own_bias = constants.add(self._bias_lines([_words(net.layers[i], block.first, p) for i, block in cut]))
-        own = constants.add(pack_weights(net.layers[last], p)) if classifier is None else classifier
+        own_bias = constants.add(*self._bias_lines([_words(net.layers[i], block.first, p) for i, block in cut]))
+        own = classifier or self._weights(constants, net.layers[last])
         order = self._bias_order(net)
         rows, own_rows = -(-len(order) // n), -(-len(cut) // n)
         places = {(index, b * n): divmod(at, n) for at, (b, index) in enumerate(order)}
         places |= {(i, block.first): (rows + at // n, at % n) for at, (i, block) in enumerate(cut)}
         tables = [(shared.biases, 0, len(order))] if rows else []
         tables.append((own_bias, rows, len(cut)))
-        lines = (*shared.lines, view_of(net.layers[last], p).lines)
-        return Constants((*shared.weights, own), lines, tuple(tables), places, rows + own_rows, shared.ones)
+        return Constants((*shared.weights, own), tuple(tables), places, rows + own_rows, shared.ones)
 
     def _predicted(self, found: "_Candidate", constant_beats: int) -> int:
         """Cycles of an increment's operations, were it the only one in DRAM."""

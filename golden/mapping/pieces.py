@@ -131,15 +131,13 @@ def _piece(view: View, line: int, end: int) -> Piece:
     return Piece(line, end - line, last - first, channel, channel_end - channel)
 
 
-def pack_weights(layer: Layer, p: TileParams) -> NDArray[np.int64]:
-    """Weight lines [blocks, lines, neurons, synapses] in the order in which they lie in DRAM, zeros where none is."""
+def pack_weights(layer: Layer, p: TileParams) -> list[NDArray[np.int64]]:
+    """Weight lines [lines, neurons, synapses] of each block, in the order in which they lie in DRAM."""
     view = view_of(layer, p)
     weight = layer.weight.numpy().reshape(layer.weight.shape[0], -1)
-    out = len(weight)
-    count = -(-out // p.neurons)
-    packed = np.zeros((count * p.neurons, view.lines, p.synapses), dtype=np.int64)
+    packed = np.zeros((view.lines, len(weight), p.synapses), dtype=np.int64)
     for line in range(view.lines):
         first, end = view.span(line)
         end = min(end, weight.shape[1])  # the last channel of a vector may be cut
-        packed[:out, line, : end - first] = weight[:, first:end]
-    return packed.reshape(count, p.neurons, -1, p.synapses).transpose(0, 2, 1, 3)
+        packed[line, :, : end - first] = weight[:, first:end]
+    return [packed[:, first : first + count] for first, count in blocks(len(weight), p)]

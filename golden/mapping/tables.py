@@ -5,19 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.mapping.dram_image import pack_lines
+from golden.mapping.layout import line_beats
+from golden.mapping.pieces import Block
 from hw.params import TileParams
 
 
 class Tables:
-    """Their bytes so far; ``add`` gives the beat at which a table of lines starts."""
+    """Their bytes so far; ``add`` gives the beat at which tables of lines [..., lines, synapses] start, end to end."""
 
     def __init__(self, p: TileParams) -> None:
         self.p = p
         self.raw = bytearray()
 
-    def add(self, lines: np.ndarray) -> int:
+    def add(self, *tables: np.ndarray) -> int:
         at = len(self.raw) // self.p.dram_beat_bytes
-        if lines.size:  # a network of one layer has no hidden biases
+        for lines in tables:
             self.raw += pack_lines(lines, self.p)
         return at
 
@@ -32,10 +34,25 @@ class Tables:
 
 
 @dataclass(frozen=True)
+class WeightTable:
+    """Where a layer's weights lie: block after block of ``params.neurons`` neurons, in each line after line, of each
+    line those of the block's neurons. beat: of the first; lines: of a block; neurons: of the layer."""
+
+    beat: int
+    lines: int
+    neurons: int
+
+    def place(self, block: Block, line: int, p: TileParams) -> tuple[int, int]:
+        """Beat of a block's neurons at ``line``, and beats from there to the next line."""
+        step = line_beats(min(p.neurons, self.neurons - block.number * p.neurons), p)
+        before = block.number * self.lines * line_beats(p.neurons, p)
+        return self.beat + before + line * step + block.offset // p.lines_per_beat, step
+
+
+@dataclass(frozen=True)
 class Shared:
-    """Beats of the hidden layers' biases and weights, and the lines of a block of each; of lines of ones."""
+    """Of the hidden layers: beat of the biases, and the weights; beat of lines of ones."""
 
     biases: int
-    weights: tuple[int, ...]
-    lines: tuple[int, ...]
+    weights: tuple[WeightTable, ...]
     ones: int = 0
