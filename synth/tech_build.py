@@ -161,6 +161,7 @@ TITLES = {
         for node in (65, 45)
         for flavour in FLAVOURS
     },
+    tech_ihp.NAME: tech_ihp.TITLE,
 }
 NOT_COVERED = (
     "wires between blocks and the clock tree beyond the band of the clock price",
