@@ -9,7 +9,9 @@ import numpy as np
 
 from hw.errors import write_atomic
 from hw.params import TileParams
-from synth.gate.area import component_areas
+from synth.gate.area import TILE, component_areas
+from synth.gate.blocks import COMPONENTS as TABLE_2
+from synth.gate.blocks import NEURON_BLOCKS
 from synth.gate.calibrate import COMPONENTS, Calibrated, blocks_of, calibrate, errors_of, windows_of
 from synth.gate.compare import compare
 from synth.gate.liberty import read_library
@@ -107,6 +109,23 @@ def _areas(tile: Machine) -> dict[str, float]:
     return {name: _figure(area.um2) for name, area in found.items()}
 
 
+def _powers(tested: Mapping[str, Sequence[Simulated]], times: float) -> dict[str, float]:
+    """By component of T16's Table 2 and "whole tile": pJ per cycle of the cells over the test stimulus.
+
+    times: neurons of the tile for each one simulated.
+    """
+    whole = windows_of(tested, blocks_of("total"))
+    cycles, inside = whole.column("cycles").sum(), set(NEURON_BLOCKS.values())
+    found = {}
+    for component, members in TABLE_2.items():
+        picojoules = 0.0
+        for block in sorted(set(members) & set(blocks_of("total"))):
+            energy = windows_of(tested, (block,)).energy_pj.sum()
+            picojoules += energy * (times if block in inside else 1.0)
+        found[component] = _figure(picojoules / cycles)
+    return found | {TILE: _figure(sum(found.values()))}
+
+
 def check_tile(
     job: Job, library: Library, liberty: Sequence[Path], wire_load: str, build: Path, *, jobs: int, step: Step
 ) -> Tested:
@@ -130,6 +149,7 @@ def check_tile(
         for component, found in errors.items()
     }
     designs = {"neuron": tile.neuron, "rest": tile.rest}
+    neurons = len(read_recording(job.recordings["fit"][0]).neurons)
     validation = FormatValidation(
         preset=name,
         total=shown["total"],
@@ -140,9 +160,9 @@ def check_tile(
         least_period_ns={part: _figure(made.slowest.least_period_ns) for part, made in designs.items()},
         increments=_increments(model, simulated["test"]),
         area_um2=_areas(tile),
+        cells_pj_per_cycle=_powers(simulated["test"], tile.params.neurons / neurons),
     )
     sidecar = json.loads(job.verilog.with_suffix(".json").read_text(encoding="utf-8"))
-    neurons = len(read_recording(job.recordings["fit"][0]).neurons)
     return Tested(tile, model, simulated, validation, sidecar["register_bits"], neurons)
 
 

@@ -68,6 +68,13 @@ def test_the_model_beats_both_baselines_on_another_network(found: tuple[Checked,
     assert validation.total.window_100_r2 > 0.9
     assert set(shown.increments) == {"x 0.5", "x 1"}
     assert 0 < shown.area_um2["margin controller"] < shown.area_um2["whole tile"]
+    *parts, whole = shown.cells_pj_per_cycle.values()
+    assert sum(parts) == pytest.approx(whole, rel=1e-4)
+    # 2 of 4 neurons are simulated: the NFU counts twice, but for the array that is no neuron's
+    cycles = sum(item["cycles"] for item in shown.increments.values())
+    simulated = sum(item["cycles"] * item["reference_pj_per_cycle"] for item in shown.increments.values()) / cycles
+    assert simulated < whole < 2 * simulated
+    assert list(shown.cells_pj_per_cycle) == [name for name in shown.area_um2 if name != "registers"]
 
 
 def test_the_prices_make_a_profile(found: tuple[Checked, Path], tmp_path: Path) -> None:
