@@ -3,17 +3,12 @@
 from pathlib import Path
 
 from hw.errors import write_atomic
-from synth.gate.area import TILE
 from synth.gate.validation import Errors, FormatValidation, Validation, read_validation
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "calibration.md"
 VALIDATION = ROOT / "docs" / "results" / "energy-validation.json"
 BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->\n"
-
-#: Tann et al. 2016, Table 2, shares of area in percent; the margin controller from its section 5.1.
-T16_SHARE = {"NFU": 9.03, "SB": 80.64, "NBin": 5.04, "NBout": 5.04, "registers": 0.65, "control": 0.26}
-T16_SHARE["margin controller"] = 0.15
 
 
 def _percent(value: float | None) -> str:
@@ -58,16 +53,6 @@ def increments_table(found: FormatValidation) -> str:
     return "\n".join(lines)
 
 
-def area_table(found: FormatValidation) -> str:
-    """Area by component, beside T16's Table 2 (its <32,16>, another node: shares compare, not um2)."""
-    whole = found.area_um2[TILE]
-    lines = ["| component | area | share | T16, <32,16>, 65 nm |", "|---|---|---|---|"]
-    for name, area in found.area_um2.items():
-        theirs = f"{T16_SHARE[name]:g} %" if name in T16_SHARE else ""
-        lines.append(f"| {name} | {area / 1e6:.4f} mm2 | {100 * area / whole:.2f} % | {theirs} |")
-    return "\n".join(lines)
-
-
 def results(validation: Validation) -> str:
     """What stands between the marks."""
     library = validation.library
@@ -84,8 +69,7 @@ def results(validation: Validation) -> str:
             f"A neuron has {found.cells['neuron']:,} cells and a least period of "
             f"{found.least_period_ns['neuron']:.2f} ns, the rest of the tile {found.cells['rest']:,} cells and "
             f"{found.least_period_ns['rest']:.2f} ns.\n\n"
-            f"{errors_table(found)}\n\n{increments_table(found)}\n\n"
-            f"{area_table(found)}"
+            f"{errors_table(found)}\n\n{increments_table(found)}"
         )
     return "\n".join(text) + "\n"
 

@@ -164,11 +164,16 @@ class Evaluation:
         )
 
     def storage(self) -> schema.Storage:
-        alone = [map_network([net], self.setup.params, search=False) for net in self.networks]
-        together = map_network(self.networks, self.setup.params, search=False)
-        sizes = [_constants(found) for found in alone]
+        def stored(networks: list[Network]) -> int:
+            return _constants(map_network(networks, self.setup.params, search=False))
+
+        alone, together = [stored([net]) for net in self.networks], stored(self.networks)
+        without = [stored([*self.networks[:k], *self.networks[k + 1 :]]) for k in range(len(self.networks) - 1)]
         return schema.Storage(
-            full_bytes=sizes[-1], increments_bytes=_constants(together), golden_models_bytes=sum(sizes)
+            full_bytes=alone[-1],
+            increments_bytes=together,
+            added_bytes=[together - others for others in without],
+            golden_models_bytes=sum(alone),
         )
 
     def result(self) -> schema.Network:

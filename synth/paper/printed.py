@@ -1,7 +1,31 @@
-"""What T16 prints: Tann et al. 2016, section 5, Tables 4, 6, 7, 8 and 9. The one place where these numbers stand.
+"""What T16 prints: Tann et al. 2016, section 5, Tables 1, 2, 4, 6, 7, 8 and 9. The one place where these numbers stand.
 
 By network, increments from the smallest on. Measured by T16 on its own 65 nm tile, <32,16>, without DRAM.
 """
+
+from typing import NamedTuple
+
+
+class Design(NamedTuple):
+    """A row of Table 1."""
+
+    area_mm2: float
+    power_mw: float
+    delay_ns: float
+
+
+#: Table 1, by number format.
+DESIGNS = {"<32,16>": Design(14.13, 1213.4, 3.99), "<16,10>": Design(6.88, 574.8, 3.94)}
+#: Table 2, <32,16>: shares of area and power in percent; of the margin controller section 5.1.
+SHARES_PERCENT = {
+    "NFU": (9.03, 13.50),
+    "SB": (80.64, 80.76),
+    "NBin": (5.04, 5.05),
+    "NBout": (5.04, 5.05),
+    "registers": (0.65, 2.31),
+    "control": (0.26, 0.33),
+    "margin controller": (0.15, 0.15),
+}
 
 #: Networks in the paper's order.
 TITLES = {"lenet": "LeNet", "convnet": "ConvNet", "alexnet": "ALEXnet"}

@@ -87,8 +87,9 @@ def storage(paper: Paper) -> str:
     lines = []
     for network, column in columns(paper):
         added = network.storage.increments_bytes - network.storage.full_bytes
-        fractions = [f"{item.fraction:g}" for item in network.increments[:-1]]
-        text = f"{network.title}: the classifiers of {listed(fractions)} take {added:,} bytes"
+        pairs = zip(network.increments, network.storage.added_bytes, strict=False)
+        parts = [f"{item.fraction:g} ({more:,})" for item, more in pairs]
+        text = f"{network.title}: classifiers and biases of {listed(parts)} take {added:,} bytes"
         if column:
             more = network.extra_storage_percent - printed.EXTRA_STORAGE_PERCENT[column]
             text += f", {abs(more):.2f} points of the full network {'more' if more > 0 else 'less'} than T16's"

@@ -71,10 +71,12 @@ class Opportunistic(_Strict):
 
 class Storage(_Strict):
     """Bytes of weights, biases included, as they lie in the DRAM image. full: of the last increment alone; increments:
-    with every increment's classifier; golden_models: one weight set per increment."""
+    with every increment's classifier; added: what each increment but the last adds to those; golden_models: one weight
+    set per increment."""
 
     full_bytes: Count
     increments_bytes: Count
+    added_bytes: list[Count]
     golden_models_bytes: Count
 
 

@@ -109,7 +109,12 @@ def _network(name: str, title: str, dataset: str, note: str, digit: str) -> dict
             "saving_with_dram_percent": saving - 1.5,
             "cycles_saving_percent": saving - 0.5,
         },
-        "storage": {"full_bytes": 100_000, "increments_bytes": 100_050, "golden_models_bytes": 187_654},
+        "storage": {
+            "full_bytes": 100_000,
+            "increments_bytes": 100_050,
+            "added_bytes": [10, 15, 25][: len(FRACTIONS[name]) - 1],
+            "golden_models_bytes": 187_654,
+        },
         "extra_storage_percent": 0.05,
         "big_little": {
             "fraction": FRACTIONS[name][0],

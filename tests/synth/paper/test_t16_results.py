@@ -70,6 +70,8 @@ def test_storage_and_increments(networks: list[Network]) -> None:
         extra = 100 * (store.increments_bytes / store.full_bytes - 1)
         assert network.extra_storage_percent == pytest.approx(extra, abs=POINTS)
         assert store.full_bytes < store.increments_bytes < store.golden_models_bytes
+        assert len(store.added_bytes) == len(network.increments) - 1
+        assert all(0 < added <= store.increments_bytes - store.full_bytes for added in store.added_bytes)
         for values in (
             [item.fraction for item in network.increments],
             [item.macs for item in network.increments],
