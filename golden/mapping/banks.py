@@ -1,7 +1,7 @@
 """Where spilled maps and images lie in DRAM: apart by so many rows that what is used together meets in few banks."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from golden.dram_timing import DDR3_1600K
 from golden.mapping.mapped import Mapped
@@ -21,9 +21,10 @@ def gaps(p: TileParams) -> list[int]:
     return [row * row_beats for row in range(DDR3_1600K.banks)]
 
 
-def quickest(assemble: Assemble, increments: int, moves: bool) -> Mapped:
-    """The program with the fewest predicted cycles: by the place of the images, the same for all increments, then,
-    where scratch maps may ``move``, by that of each increment's; and both once more, as one depends on the other."""
+def quickest(assemble: Assemble, increments: int, together: bool) -> Mapped:
+    """The program with the fewest predicted cycles: by the place of the images, the same for all increments, then by
+    that of each increment's scratch maps, or of all of them ``together``; and both once more, as one depends on the
+    other."""
     still = [0] * increments
     first = assemble(0, still)
     found = {k: predict_images(first, k, DDR3(), 1)[0].cycles for k in range(increments)}
@@ -35,11 +36,17 @@ def quickest(assemble: Assemble, increments: int, moves: bool) -> Mapped:
         }
 
     places = list(still)
-    for _ in range(2 if moves else 1):
-        tried = {gap: cycles(assemble(gap, places)) for gap in gaps(first.params)}
-        image = min(tried, key=lambda gap: sum(math.log(found) for found in tried[gap].values()))
-        if moves:
+    for _ in range(2 if first.scratch_beats else 1):
+        image = _least({gap: cycles(assemble(gap, places)) for gap in gaps(first.params)})
+        if first.scratch_beats:
             moved = {gap: cycles(assemble(image, [gap] * increments)) for gap in gaps(first.params)}
             for k in images:
                 places[k] = min((found[k], gap) for gap, found in moved.items())[1]
+            if together:
+                places = [_least(moved)] * increments
     return assemble(image, places)
+
+
+def _least(tried: Mapping[int, Mapping[int, int]]) -> int:
+    """The gap with the least product of all increments' cycles."""
+    return min(tried, key=lambda gap: sum(math.log(cycles) for cycles in tried[gap].values()))

@@ -164,16 +164,19 @@ class _Mapper:
         work = sum(self.rate**k * _work(found, p) for k, found in enumerate(chain)) if self.reuse == "work" else 0.0
         self.score = work, sum(math.log(max(found.price, 1)) for found in (*fresh, *chain))
         scratch_beats = max(found.scratch_beats for found in every)
-        later = [Planned(found.plans, found.ops) if found is not None else None for found in resumed]
-        moves = not places.beats and scratch_beats > 0  # kept maps lie where every segment looks for them
-        if self.search and moves:
+        together = places.beats > 0  # kept maps lie where every segment looks for them
+        if self.search and scratch_beats:
             scratch_beats += max(gaps(p))
 
         def assembled(image_gap: int, moved: Sequence[int]) -> Mapped:
             planned = [Planned(found.plans, found.ops, at) for found, at in zip(fresh, moved, strict=True)]
+            later = [
+                None if found is None else Planned(found.plans, found.ops, at)
+                for found, at in zip(resumed, moved, strict=True)
+            ]
             return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, image_gap, p)
 
-        return lambda: quickest(assembled, len(nets), moves) if self.search else assembled(0, [0] * len(nets))
+        return lambda: quickest(assembled, len(nets), together) if self.search else assembled(0, [0] * len(nets))
 
     def _choose(self, constants: Tables, shared: Shared) -> list[Kept]:
         """What the segments of an escalated run keep, by the cost of quickly made plans."""
