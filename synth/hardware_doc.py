@@ -93,7 +93,8 @@ def results() -> str:
             f"\n### `{gate.preset}`, {fmt}\n\n{breakdown(gate, report)}\n\n"
             f"A neuron's least period is {gate.least_period_ns['neuron']:.2f} ns, that of the rest of the tile "
             f"{gate.least_period_ns['rest']:.2f} ns. In LeNet's full increment lanes multiply in {100 * busy:.1f} % of "
-            f"their cycles. From `{validation.command}` at commit `{validation.commit[:12]}` and `{report.command}` at "
+            f"their cycles. From `{validation.command}` at commit `{validation.commit[:12]}` and "
+            f"`{report.command} --profile {report.technology.name}` at "
             f"commit `{report.commit[:12]}`, {report.images} images."
         )
     return "\n".join(text) + "\n"
