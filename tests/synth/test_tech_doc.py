@@ -13,4 +13,4 @@ def test_the_page_holds_the_prices_of_the_files() -> None:
 def test_the_page_names_every_profile_and_dram_price() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in (*profiles(), *Dram.model_fields))
-    assert len(list(TECH_DIR.glob("*.toml"))) == 8
+    assert len(list(TECH_DIR.glob("*.toml"))) == 9

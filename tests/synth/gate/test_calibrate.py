@@ -117,3 +117,5 @@ def test_the_page_holds_the_results() -> None:
     text = page.PAGE.read_text(encoding="utf-8")
     assert text.count(page.BEGIN) == text.count(page.END) == 1
     assert page.page_with_results(text) == text, "run python -m synth.calibration_doc"
+    shown = f"{page.read_validation(page.VALIDATION).total.mean_error_percent:.1f} % per increment"
+    assert shown in (page.ROOT / "README.md").read_text(encoding="utf-8")
