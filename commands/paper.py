@@ -13,7 +13,7 @@ from hw.params import preset as find_preset
 
 NETWORKS = ("lenet", "convnet", "alexnet")
 ALONE = 100
-READY = ("lenet", "alexnet")  # whose checkpoints are committed
+READY = ("lenet", "convnet", "alexnet")  # whose checkpoints are committed
 
 
 def counts(_context: click.Context, option: click.Parameter, text: str | None) -> dict[str, int]:
