@@ -13,7 +13,6 @@ from hw.params import preset as find_preset
 
 NETWORKS = ("lenet", "convnet", "alexnet")
 ALONE = 100
-READY = ("lenet", "convnet", "alexnet")  # whose checkpoints are committed
 
 
 def counts(_context: click.Context, option: click.Parameter, text: str | None) -> dict[str, int]:
@@ -30,7 +29,7 @@ def counts(_context: click.Context, option: click.Parameter, text: str | None) -
 
 @command
 @click.option(
-    "--networks", default=",".join(READY), show_default=True, callback=names, help="Of the paper, in its order."
+    "--networks", default=",".join(NETWORKS), show_default=True, callback=names, help="Of the paper, in its order."
 )
 @click.option("--train", is_flag=True, help="Train each network anew, as its checkpoint says it was, and take that.")
 @data_option

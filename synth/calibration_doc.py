@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hw.errors import write_atomic
 from synth.gate.validation import Errors, FormatValidation, Validation, read_validation
+from synth.marks import between
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "calibration.md"
@@ -76,9 +77,7 @@ def results(validation: Validation) -> str:
 
 def page_with_results(text: str) -> str:
     """``text`` with what stands between the marks replaced by the results."""
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return head + BEGIN + results(read_validation(VALIDATION)) + END + tail
+    return between(text, BEGIN, END, results(read_validation(VALIDATION)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ from hw.errors import write_atomic
 from synth.calibration_doc import VALIDATION
 from synth.gate.area import TILE
 from synth.gate.validation import FormatValidation, read_validation
+from synth.marks import between
 from synth.paper import printed
+from synth.paper.text import table
 from synth.report import read_report
 from synth.report_schema import Report
 
@@ -27,14 +29,10 @@ def _milliwatts(energy_uj: float, time_us: float) -> float:
     return 1e3 * energy_uj / time_us
 
 
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 def overview(tiles: dict[str, tuple[FormatValidation, Report]]) -> str:
     """T16's Table 1."""
-    head = "format, area (mm2), power (mW), least period (ns), T16: area (mm2), T16: power (mW), T16: delay (ns)"
-    lines = [_line(head.split(", ")), _line(["---"] * 7)]
+    head = "format | area (mm2) | power (mW) | least period (ns) | T16: area (mm2) | T16: power (mW) | T16: delay (ns)"
+    rows = []
     for fmt, (gate, report) in tiles.items():
         full = report.increments[-1]
         theirs = printed.DESIGNS[fmt]
@@ -45,8 +43,8 @@ def overview(tiles: dict[str, tuple[FormatValidation, Report]]) -> str:
             f"{max(gate.least_period_ns.values()):.2f}",
             *(f"{value:g}" for value in (theirs.area_mm2, theirs.power_mw, theirs.delay_ns)),
         ]
-        lines.append(_line(cells))
-    return "\n".join(lines)
+        rows.append(cells)
+    return table(head, rows)
 
 
 def breakdown(gate: FormatValidation, report: Report) -> str:
@@ -54,43 +52,39 @@ def breakdown(gate: FormatValidation, report: Report) -> str:
     full = report.increments[-1]
     area, cells = gate.area_um2[TILE], gate.cells_pj_per_cycle
     clock_ns = float(report.tile["clock_ns"])
-    head = "component, area (mm2), share, cells at gate level (mW), share, LeNet's full increment (mW), share, "
-    head += "T16: area, T16: power"
-    lines = [_line(head.split(", ")), _line(["---"] * 9)]
+    head = "component | area (mm2) | share | cells at gate level (mW) | share | LeNet's full increment (mW) | share"
 
-    def row(name: str, run_uj: float | None) -> str:
+    def row(name: str, run_uj: float | None) -> list[str]:
         um2, pj = gate.area_um2.get(name), cells.get(name)
         theirs = printed.SHARES_PERCENT.get(name)
         run = "" if run_uj is None else f"{_milliwatts(run_uj, full.time_us):.2f}"
-        return _line(
-            [
-                name,
-                "" if um2 is None else f"{um2 / 1e6:.3f}",
-                "" if um2 is None else f"{100 * um2 / area:.2f} %",
-                "" if pj is None else f"{pj / clock_ns:.2f}",
-                "" if pj is None else f"{100 * pj / cells[TILE]:.2f} %",
-                run,
-                "" if run_uj is None else f"{100 * run_uj / full.energy_onchip_uj:.2f} %",
-                *(["", ""] if theirs is None else [f"{value:g} %" for value in theirs]),
-            ]
-        )
+        return [
+            name,
+            "" if um2 is None else f"{um2 / 1e6:.3f}",
+            "" if um2 is None else f"{100 * um2 / area:.2f} %",
+            "" if pj is None else f"{pj / clock_ns:.2f}",
+            "" if pj is None else f"{100 * pj / cells[TILE]:.2f} %",
+            run,
+            "" if run_uj is None else f"{100 * run_uj / full.energy_onchip_uj:.2f} %",
+            *(["", ""] if theirs is None else [f"{value:g} %" for value in theirs]),
+        ]
 
-    lines += [row(name, getattr(full.energy_uj, energy)) for name, energy in MEASURED.items()]
-    lines += [row("margin controller", None), row("registers", None)]
-    lines += [row(name, getattr(full.energy_uj, name)) for name in ("clock", "leakage")]
-    return "\n".join([*lines, row(TILE, full.energy_onchip_uj)])
+    rows = [row(name, getattr(full.energy_uj, energy)) for name, energy in MEASURED.items()]
+    rows += [row("margin controller", None), row("registers", None)]
+    rows += [row(name, getattr(full.energy_uj, name)) for name in ("clock", "leakage")]
+    return table(f"{head} | T16: area | T16: power", [*rows, row(TILE, full.energy_onchip_uj)])
 
 
 def results() -> str:
     """What stands between the marks."""
     validation = read_validation(VALIDATION)
     tiles = {fmt: (gate, read_report(report_path(gate.preset))) for fmt, gate in validation.formats.items()}
-    text = [overview(tiles)]
+    text = [overview(tiles).rstrip()]
     for fmt, (gate, report) in tiles.items():
         full = report.increments[-1]
         busy = full.macs / full.cycles / (report.tile["neurons"] * report.tile["synapses"])
         text.append(
-            f"\n### `{gate.preset}`, {fmt}\n\n{breakdown(gate, report)}\n\n"
+            f"\n### `{gate.preset}`, {fmt}\n\n{breakdown(gate, report)}\n"
             f"A neuron's least period is {gate.least_period_ns['neuron']:.2f} ns, that of the rest of the tile "
             f"{gate.least_period_ns['rest']:.2f} ns. In LeNet's full increment lanes multiply in {100 * busy:.1f} % of "
             f"their cycles. From `{validation.command}` at commit `{validation.commit[:12]}` and "
@@ -102,9 +96,7 @@ def results() -> str:
 
 def page_with_results(text: str) -> str:
     """``text`` with what stands between the marks replaced by the results."""
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return head + BEGIN + results() + END + tail
+    return between(text, BEGIN, END, results())
 
 
 if __name__ == "__main__":

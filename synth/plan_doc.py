@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hw.errors import write_atomic
+from synth.marks import between
 from synth.plan_files import read_plan
 from synth.plan_plot import picture
 from synth.plan_schema import PlanFile
@@ -62,9 +63,7 @@ From `{found.command}` at commit `{found.commit[:12]}`.
 
 def page_with_results(text: str, found: PlanFile) -> str:
     """``text`` with what stands between the marks replaced by the results."""
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return head + BEGIN + results(found) + END + tail
+    return between(text, BEGIN, END, results(found))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from hw.errors import write_atomic
+from synth.marks import between
 from synth.report import read_report
 from synth.report_schema import Report
 
@@ -74,9 +75,7 @@ On all {whole["images"]:,} test images the integer model reaches {accuracy} % at
 
 def page_with_results(text: str) -> str:
     """``text`` with what stands between the marks replaced by the results."""
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return head + BEGIN + results() + END + tail
+    return between(text, BEGIN, END, results())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hw.errors import write_atomic
+from synth.marks import between
 from synth.technology import Technology, load_technology, profiles
 
 PAGE = Path(__file__).parent.parent / "docs" / "energy.md"
@@ -49,9 +50,7 @@ def tables() -> str:
 
 def page_with_tables(text: str) -> str:
     """``text`` with what stands between the marks replaced by the tables."""
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return head + BEGIN + tables() + END + tail
+    return between(text, BEGIN, END, tables())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.mapping.layout import run_beats
+from golden.mapping.layout import line_beats, run_beats
 from hw.errors import BadInput
 from hw.params import TileParams
 
@@ -28,7 +28,7 @@ def pack_lines(lines: NDArray[np.int64], p: TileParams) -> bytes:
     """Bytes of weight lines [..., group, synapses]; each group starts at a beat boundary."""
     group = lines.shape[-2]
     words = _raw(lines.reshape(-1, group, p.synapses), p)
-    beats = -(-group // p.lines_per_beat)
+    beats = line_beats(group, p)
     raw = np.zeros((len(words), beats * p.lines_per_beat, p.line_bytes), dtype=np.uint8)
     raw[:, :group, : words.shape[-1]] = words
     return raw.tobytes()

@@ -12,6 +12,7 @@ from enum import Enum
 import numpy as np
 
 from golden.limits import BURST_NS
+from golden.mapping.layout import line_beats
 from hw.instructions import Buffer, Compute, Load, Store, Window
 from hw.isa import replace_waits
 from hw.params import TileParams
@@ -101,7 +102,7 @@ def cycles_of(op: Op, p: TileParams) -> float:
         return 1.0
     if isinstance(i, Compute):
         return float(i.rows * -(-i.cols // i.groups) * i.lines + 1 + i.load_bias)
-    beats = i.runs * (-(-i.length // p.lines_per_beat) if i.buffer == Buffer.SB else i.length)
+    beats = i.runs * (line_beats(i.length, p) if i.buffer == Buffer.SB else i.length)
     return (beats + 1) * BURST_NS / p.clock_ns  # and the instruction itself
 
 
@@ -180,7 +181,7 @@ def _cut(op: Op, cycles: float, p: TileParams) -> tuple[Op | None, Op | None]:
     load = op.instruction
     if not isinstance(load, Load) or load.buffer != Buffer.SB or load.runs == 1:
         return op, None
-    beats = -(-load.length // p.lines_per_beat)
+    beats = line_beats(load.length, p)
     lines = int(cycles * p.clock_ns / BURST_NS - 1) // beats
     if lines >= load.runs:
         return op, None

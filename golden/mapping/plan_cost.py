@@ -2,7 +2,7 @@
 
 from golden.limits import BURST_NS
 from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order, vector_rows
-from golden.mapping.layout import DramMap
+from golden.mapping.layout import DramMap, line_beats
 from golden.mapping.limbs import limb_map
 from golden.mapping.pieces import Piece, steps_of
 from golden.mapping.slabs import Slab, input_rows
@@ -32,7 +32,7 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
     once = plan.order != Order.BLOCK_SLAB_PIECE  # a slab of all blocks
     compute = reads = loads = beats = 0.0
     row_beats = DramMap.of(layer.in_shape, Base.ABSOLUTE, 0, p).run_beats
-    line_beats = [-(-block.neurons // p.lines_per_beat) for block in blocks]
+    beats_per_line = [line_beats(block.neurons, p) for block in blocks]
     again = 1 if view.lines <= ring else len(slabs)
     if kind != Input.RESIDENT and layer.in_shape[0] <= FIRST_CHANNELS:  # nothing runs until the first rows are there
         first, end = input_rows(layer, slabs[0])
@@ -40,7 +40,7 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
     if once:
         compute += len(slabs) * len(blocks)  # biases change with the block
     sums, digit = layer.sums, _limb_beats(layer, p)
-    for block, per_line in zip(blocks, line_beats, strict=True):
+    for block, per_line in zip(blocks, beats_per_line, strict=True):
         lines = view.lines - plan.first_piece(block).line
         restored, saved = sums.limbs * (block.first < sums.channels), sums.limbs * sums.saved
         beats += (restored + saved) * block.neurons * digit

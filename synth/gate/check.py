@@ -119,7 +119,7 @@ def _powers(tested: Mapping[str, Sequence[Simulated]], times: float) -> dict[str
     found = {}
     for component, members in TABLE_2.items():
         picojoules = 0.0
-        for block in sorted(set(members) & set(blocks_of("total"))):
+        for block in members:
             energy = windows_of(tested, (block,)).energy_pj.sum()
             picojoules += energy * (times if block in inside else 1.0)
         found[component] = _figure(picojoules / cycles)
