@@ -73,6 +73,9 @@ def verilog(preset: str, number_format: str | None, accumulator_width: int | Non
     show_default=True,
     help="chain: increment by increment; joint: all at once, block-causal.",
 )
+@click.option(
+    "--shared-classifier", is_flag=True, help="Of a joint training: one classifier, a bias of its own per increment."
+)
 @click.option("--epochs", type=int, help="Of every training.  [default: the data set's recipe]")
 @click.option("--joint-epochs", type=int, help="Of a joint training.  [default: --epochs, or the data set's recipe]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
@@ -84,6 +87,7 @@ def train(
     fractions: tuple[float, ...],
     block_causal: bool,
     method: str,
+    shared_classifier: bool,
     epochs: int | None,
     joint_epochs: int | None,
     seed: int,
@@ -96,6 +100,7 @@ def train(
     listed = ",".join(f"{fraction:g}" for fraction in fractions)
     options = " --block-causal" if block_causal else ""
     options += f" --method {method}" if method != "chain" else ""
+    options += " --shared-classifier" if shared_classifier else ""
     options += f" --epochs {epochs}" if epochs is not None else ""
     options += f" --joint-epochs {joint_epochs}" if joint_epochs is not None else ""
     line = (
@@ -109,6 +114,7 @@ def train(
         network=network,
         fractions=fractions,
         block_causal=block_causal,
+        shared_classifier=shared_classifier,
         method=method,
         epochs=epochs,
         joint_epochs=joint_epochs,

@@ -16,6 +16,7 @@ from hw.errors import BadInput, atomic_path
 
 FORMAT = "tilewatt-checkpoint-1"
 METADATA = "metadata"
+KINDS = ("block_causal", "shared_classifier")  # of IncrementalNetwork; older files have none: false
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +70,9 @@ class Checkpoint:
 def save(path: Path, weights: IncrementalNetwork, metadata: Mapping[str, Any]) -> None:
     """Write a checkpoint, whole or not at all. The metadata want at least the fields of `Checkpoint`.
 
-    Whether the network is block-causal is taken from ``weights``.
+    Whether the network is block-causal and whether its increments share a classifier are taken from ``weights``.
     """
-    described = {"format": FORMAT, **metadata, "block_causal": weights.block_causal}
+    described = {"format": FORMAT, **metadata, **{name: getattr(weights, name) for name in KINDS}}
     arrays = {name: values.detach().numpy() for name, values in _stored(weights).items()}
     arrays[METADATA] = np.array(json.dumps(described, sort_keys=True))
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
@@ -79,9 +80,13 @@ def save(path: Path, weights: IncrementalNetwork, metadata: Mapping[str, Any]) -
 
 
 def _stored(weights: IncrementalNetwork) -> dict[str, Tensor]:
-    """The arrays of a checkpoint: the last layer of the full network is the last classifier and not stored twice."""
-    last = f"full.{len(weights.full) - 1}."
-    return {name: values for name, values in weights.state_dict().items() if not name.startswith(last)}
+    """The arrays of a checkpoint: nothing twice. The last layer of the full network is the last classifier, and the
+    weights of shared classifiers are that one's."""
+    count = len(weights.fractions)
+    twice = {f"full.{len(weights.full) - 1}.{name}" for name in ("weight", "bias")}
+    if weights.shared_classifier:
+        twice |= {f"classifiers.{index}.weight" for index in range(count - 1)}
+    return {name: values for name, values in weights.state_dict().items() if name not in twice}
 
 
 def load(path: Path) -> Checkpoint:
@@ -91,7 +96,7 @@ def load(path: Path) -> Checkpoint:
     metadata = _metadata(path, arrays.pop(METADATA, None))
     full = find_network(metadata["network"])()
     try:
-        weights = IncrementalNetwork(full, metadata["fractions"], block_causal=metadata["block_causal"])
+        weights = IncrementalNetwork(full, metadata["fractions"], **{name: metadata[name] for name in KINDS})
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
     wanted = _stored(weights)
@@ -101,6 +106,7 @@ def load(path: Path) -> Checkpoint:
         raise BadInput(f"{path}: a checkpoint of {metadata['network']} has no arrays {', '.join(unknown)}")
     for name, target in wanted.items():
         _fill(path, name, target, arrays[name])
+    weights.share()
     try:
         weights.adopt(len(weights.fractions) - 1, weights.increment(len(weights.fractions) - 1))
     except BadInput as error:
@@ -139,9 +145,9 @@ def _metadata(path: Path, stored: np.ndarray | None) -> dict[str, Any]:
         raise BadInput(f"{path}: fractions want a list of numbers, not {metadata['fractions']!r}")
     if not isinstance(metadata["seed"], int):
         raise BadInput(f"{path}: seed wants an integer, not {metadata['seed']!r}")
-    metadata.setdefault("block_causal", False)  # older files have no such field
-    if not isinstance(metadata["block_causal"], bool):
-        raise BadInput(f"{path}: block_causal wants true or false, not {metadata['block_causal']!r}")
+    for name in KINDS:
+        if not isinstance(metadata.setdefault(name, False), bool):
+            raise BadInput(f"{path}: {name} wants true or false, not {metadata[name]!r}")
     increments = len(metadata["fractions"])
     optional = [(name, 0) for name in ("golden_accuracy", "shutdown_accuracy") if name in metadata]
     for name, count in (("float_accuracy", 0), ("thresholds_raw", 1), ("thresholds_softmax", 1), *optional):

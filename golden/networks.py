@@ -8,9 +8,11 @@ the vector that the first fully connected layer reads, so one rule slices every 
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from hw.errors import BadInput
@@ -138,14 +140,23 @@ class IncrementalNetwork(nn.Module):
     fractions: share of the channels per increment, growing, ending at 1. block_causal: hidden channels that an
     increment brings read no channels that a later one brings, so that its hidden maps are the first channels of every
     larger increment's; the weights of ``full`` for such inputs are set to 0. Classifiers read every channel.
-    Members: full, fractions, block_causal, classifiers (one Linear per increment).
+    shared_classifier: an increment's classifier has the first weights of the last one's and a bias of its own.
+    Members: full, fractions, block_causal, shared_classifier, classifiers (one Linear per increment).
     """
 
-    def __init__(self, full: nn.Sequential, fractions: Sequence[float], *, block_causal: bool = False) -> None:
+    def __init__(
+        self,
+        full: nn.Sequential,
+        fractions: Sequence[float],
+        *,
+        block_causal: bool = False,
+        shared_classifier: bool = False,
+    ) -> None:
         super().__init__()
         self.fractions = check_fractions(full, fractions)
         self.full = full
         self.block_causal = block_causal
+        self.shared_classifier = shared_classifier
         heads = [list(narrow(full, fraction).children())[-1] for fraction in self.fractions]
         if not all(isinstance(head, nn.Linear) for head in heads):
             raise BadInput(f"an incremental network wants a Linear layer at its end, not {type(heads[-1]).__name__}")
@@ -172,7 +183,21 @@ class IncrementalNetwork(nn.Module):
         values = images
         for layer in list(self.full)[:-1]:
             values = layer(values)
-        return torch.stack([head(values[:, : head.in_features]) for head in self.classifiers])
+        return torch.stack(
+            [F.linear(values[:, : weight.shape[1]], weight, bias) for weight, bias in self.classifier_weights()]
+        )
+
+    def classifier_weights(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights and bias of every classifier; the weights of shared ones are views of the last one's."""
+        heads = cast(list[nn.Linear], list(self.classifiers))
+        shared = [heads[-1] if self.shared_classifier else head for head in heads]
+        return [(whole.weight[:, : head.in_features], head.bias) for whole, head in zip(shared, heads, strict=True)]
+
+    def share(self) -> None:
+        """Copy the last classifier's weights into the others where they are shared."""
+        with torch.no_grad():
+            for head, (weight, _) in zip(self.classifiers, self.classifier_weights(), strict=True):
+                cast(nn.Linear, head).weight.copy_(weight)
 
     def clear_forbidden(self) -> None:
         """Put exact zeros back where weights have to be 0."""
@@ -184,7 +209,7 @@ class IncrementalNetwork(nn.Module):
         """Plain module of increment ``index`` with copies of exactly its weights; [N,C,H,W] to [N,classes] scores."""
         sub = narrow(self.full, self.fractions[index])
         with torch.no_grad():
-            for target, source in zip(sub[-1].parameters(), self.classifiers[index].parameters(), strict=True):
+            for target, source in zip(sub[-1].parameters(), self.classifier_weights()[index], strict=True):
                 target.copy_(source)
         return sub
 

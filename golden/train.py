@@ -34,6 +34,7 @@ def train(
     network: str = "lenet",
     fractions: Sequence[float] = (0.1, 0.2, 1.0),
     block_causal: bool = False,
+    shared_classifier: bool = False,
     method: str = "chain",
     seed: int = 1,
     epochs: int | None = None,
@@ -48,9 +49,10 @@ def train(
     under way, ``<out>.state``: the same call goes on from there.
     Returns the paths, the seed, whether the network is block-causal, the accuracies on the test set per increment
     (0 to 1) and the thresholds. Thresholds are chosen on images held out of the training set; the test set is only
-    scored when all else is done. block_causal: as in `golden.networks.IncrementalNetwork`. method: ``chain`` or
-    ``joint``, which is always block-causal. epochs: of every training, in place of the recipe's; joint_epochs: of the
-    joint one. recipe: of the data set if left out. threads: torch's; the bits that come out depend on their number.
+    scored when all else is done. block_causal, shared_classifier: as in `golden.networks.IncrementalNetwork`. method:
+    ``chain`` or ``joint``, which is always block-causal and alone can share a classifier. epochs: of every training, in
+    place of the recipe's; joint_epochs: of the joint one. recipe: of the data set if left out. threads: torch's; the
+    bits that come out depend on their number.
     """
     started = time.monotonic()
     find_network(network)
@@ -81,6 +83,7 @@ def train(
         state_path,
         log_path,
         block_causal=block_causal,
+        shared_classifier=shared_classifier,
         method=method,
     )
     versions = {"python": sys.version.split()[0], "torch": torch.__version__, "numpy": np.__version__}
@@ -90,6 +93,7 @@ def train(
     chain.log(f"recipe: {dataclasses.asdict(recipe)}")
     chain.log(f"method: {method}")
     chain.log(f"block-causal: {block_causal}")
+    chain.log(f"shared classifier: {shared_classifier}")
     chain.run()
     results = measure(chain, test)
     checkpoint.save(

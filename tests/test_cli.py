@@ -93,7 +93,13 @@ def test_bad_input_is_one_line_and_code_2(
 
 
 @pytest.mark.parametrize(
-    "flag", [[], ["--block-causal"], ["--method", "joint", "--epochs", "7", "--joint-epochs", "9"]]
+    "flag",
+    [
+        [],
+        ["--block-causal"],
+        ["--method", "joint", "--epochs", "7", "--joint-epochs", "9"],
+        ["--method", "joint", "--shared-classifier", "--epochs", "7", "--joint-epochs", "9"],
+    ],
 )
 def test_train_passes_on_and_writes_down_its_options(
     flag: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -106,6 +112,7 @@ def test_train_passes_on_and_writes_down_its_options(
         "network": "lenet",
         "fractions": [0.5, 1],
         "block_causal": flag == ["--block-causal"],
+        "shared_classifier": "--shared-classifier" in flag,
         "method": "joint" if "joint" in flag else "chain",
         "epochs": 7 if "joint" in flag else None,
         "joint_epochs": 9 if "joint" in flag else None,

@@ -23,6 +23,7 @@ def retrain(checkpoint: Path, data: Path, out: Path) -> Path:
             network=known.network,
             fractions=known.fractions,
             block_causal=known.block_causal,
+            shared_classifier=known.weights.shared_classifier,
             method=known.metadata.get("method", "chain"),
             seed=known.seed,
             recipe=Recipe(**known.metadata["recipe"]),

@@ -15,7 +15,7 @@ from golden.mapping.layer_plan import Input, LayerPlan
 from golden.mapping.layout import DramMap, run_beats
 from golden.mapping.limbs import limb_map
 from golden.mapping.mapped import Mapped
-from golden.mapping.nested import check_nested, check_sums
+from golden.mapping.nested import check_nested, check_sums, same_classifier
 from golden.mapping.ops import Op, hoist, with_waits
 from golden.mapping.pieces import Block, blocks, pack_weights
 from golden.mapping.plan import Planner
@@ -65,8 +65,9 @@ def map_network(
     runs that escalate (of plans made without search). "work": likewise the cycles in which the NFU computes, whatever
     else holds the program back. None: an escalated run starts anew.
 
-    Only the last layer is stored per increment. Raises BadInput for networks that are not nested, whose sums could
-    overflow an accumulator, or that do not fit, with the sizes.
+    Only the last layer is stored per increment, and only its biases where the increments share its weights. Raises
+    BadInput for networks that are not nested, whose sums could overflow an accumulator, or that do not fit, with the
+    sizes.
     """
     nets = tuple(networks)
     check_nested(nets, params)
@@ -296,11 +297,13 @@ class _Mapper:
         return WeightTable(at, view_of(layer, self.p).lines, len(layer.weight))
 
     def _shared(self, constants: Tables) -> Shared:
-        """Biases and weights of the hidden layers, stored once for all increments."""
+        """Biases and weights of the hidden layers and of a shared classifier, stored once for all increments."""
         p, full = self.p, self.nets[-1]
         hidden = [_words(full.layers[index], b * p.neurons, p) for b, index in self._hidden_blocks(full)]
         bias_at = constants.add(*self._bias_lines(hidden))
-        return Shared(bias_at, tuple(self._weights(constants, layer) for layer in full.layers[:-1]))
+        weights = tuple(self._weights(constants, layer) for layer in full.layers[:-1])
+        shared = same_classifier(self.nets)
+        return Shared(bias_at, weights, self._weights(constants, full.layers[-1]) if shared else None)
 
     def _constants(
         self, constants: Tables, shared: Shared, net: Network, chosen: list[LayerPlan],
@@ -317,7 +320,7 @@ class _Mapper:
             if block.offset or index == last
         ]
         own_bias = constants.add(*self._bias_lines([_words(net.layers[i], block.first, p) for i, block in cut]))
-        own = classifier or self._weights(constants, net.layers[last])
+        own = shared.classifier or classifier or self._weights(constants, net.layers[last])
         order = self._bias_order(net)
         rows, own_rows = -(-len(order) // n), -(-len(cut) // n)
         places = {(index, b * n): divmod(at, n) for at, (b, index) in enumerate(order)}

@@ -1,5 +1,7 @@
 """Checks of the networks that are mapped together: nested increments whose sums fit the accumulators."""
 
+from collections.abc import Sequence
+
 from golden.network import Network
 from hw.errors import BadInput
 from hw.instructions import CLASS_BITS, MAX_INCREMENTS
@@ -38,6 +40,12 @@ def check_nested(nets: tuple[Network, ...], p: TileParams) -> None:
                     f"increment {number}, layer {layer.name}: weights want to be the first {out} x {inputs} of the "
                     f"largest increment's; train the increments nested"
                 )
+
+
+def same_classifier(nets: Sequence[Network]) -> bool:
+    """Whether several increments have one classifier: its first weights, whatever their biases are."""
+    *smaller, whole = [net.layers[-1].weight for net in nets]
+    return bool(smaller) and all(whole[:, : weight.shape[1]].equal(weight) for weight in smaller)
 
 
 def check_sums(network: Network, p: TileParams) -> None:

@@ -51,8 +51,10 @@ class WeightTable:
 
 @dataclass(frozen=True)
 class Shared:
-    """Of the hidden layers: beat of the biases, and the weights; beat of lines of ones."""
+    """Of the hidden layers: beat of the biases, and the weights; of the classifier, if all increments have the same but
+    for its biases; beat of lines of ones."""
 
     biases: int
     weights: tuple[WeightTable, ...]
+    classifier: WeightTable | None = None
     ones: int = 0

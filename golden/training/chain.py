@@ -83,8 +83,8 @@ class Chain:
 
     Parameters: name: network. fractions: increments. recipe: numbers. seed: of everything random. images: to train on.
     held_out: validation images, only looked at for the log. state_path: file of the state. log: file of the log.
-    block_causal: as in `IncrementalNetwork`; golden models have all their connections either way. method: of `METHODS`;
-    a joint training wants a block-causal network.
+    block_causal, shared_classifier: as in `IncrementalNetwork`; golden models have all their connections either way.
+    method: of `METHODS`; a joint training wants a block-causal network, a shared classifier a joint training.
     """
 
     def __init__(
@@ -99,24 +99,30 @@ class Chain:
         log: Path,
         *,
         block_causal: bool = False,
+        shared_classifier: bool = False,
         method: str = "chain",
     ) -> None:
         if method not in METHODS:
             raise BadInput(f"a training method wants one of {', '.join(METHODS)}, not {method!r}")
         if method == "joint" and not block_causal:
             raise BadInput("joint training wants a block-causal network: only its maps serve every increment")
+        if shared_classifier and method != "joint":
+            raise BadInput("a shared classifier wants joint training: a chain gives every increment a new one")
         if not 0 <= seed <= MOST_SEED:
             raise BadInput(f"seed wants a number from 0 to {MOST_SEED}, not {seed}")
         self.recipe, self.seed, self.images, self.held_out = recipe, seed, images, held_out
         self.state_path, self.log_path = state_path, log
         self.fresh, self.method = fresh_network(name, seed), method
-        self.network = IncrementalNetwork(narrow(self.fresh, 1.0), fractions, block_causal=block_causal)
+        self.network = IncrementalNetwork(
+            narrow(self.fresh, 1.0), fractions, block_causal=block_causal, shared_classifier=shared_classifier
+        )
         settings: dict[str, object] = {
             "network": name,
             "dataset": images.name,
             "data": digest(images),
             "fractions": list(self.network.fractions),
             "block_causal": block_causal,
+            "shared_classifier": shared_classifier,
             "method": method,
             "seed": seed,
             "recipe": dataclasses.asdict(recipe),
@@ -204,7 +210,8 @@ class Chain:
 
     def _prepare_joint(self) -> Prepared:
         """Start of the joint training."""
-        model = fit.channels_last(joint.start(self.fresh, self.network.fractions))
+        shared = self.network.shared_classifier
+        model = fit.channels_last(joint.start(self.fresh, self.network.fractions, shared_classifier=shared))
         optimiser = fit.make_optimiser(joint.parameters(model), self.recipe)
         objective = partial(joint.loss, recipe=self.recipe)
         return "joint", model, optimiser, partial(fit.run_epoch, model, objective, model.clear_forbidden)

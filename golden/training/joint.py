@@ -12,16 +12,18 @@ from golden.training.recipe import Recipe
 
 
 def parameters(network: IncrementalNetwork) -> list[nn.Parameter]:
-    """What a joint training moves: the hidden layers and every classifier.
+    """What a joint training moves: the hidden layers and every classifier, of shared ones the weights once.
 
     The full network's own last layer is a copy of the last classifier, made when the training is done.
     """
-    return [*network.full[:-1].parameters(), *network.classifiers.parameters()]
+    heads = network.classifiers.named_parameters()
+    own = ("bias", f"{len(network.fractions) - 1}.weight") if network.shared_classifier else ("",)
+    return [*network.full[:-1].parameters(), *(values for name, values in heads if name.endswith(own))]
 
 
-def start(fresh: nn.Sequential, fractions: Sequence[float]) -> IncrementalNetwork:
+def start(fresh: nn.Sequential, fractions: Sequence[float], *, shared_classifier: bool = False) -> IncrementalNetwork:
     """The block-causal network that a joint training begins with: weights of ``fresh``, with batch normalisation."""
-    network = IncrementalNetwork(narrow(fresh, 1.0), fractions, block_causal=True)
+    network = IncrementalNetwork(narrow(fresh, 1.0), fractions, block_causal=True, shared_classifier=shared_classifier)
     network.full = normalised(network.full)
     return network
 
@@ -44,7 +46,8 @@ def loss(outputs: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
 
 
 def finish(network: IncrementalNetwork) -> None:
-    """Fold the normalisation, copy the last classifier into the full network, and have the zeros looked at."""
+    """Fold the normalisation, copy the last classifier to where it counts too, and have the zeros looked at."""
     network.full = folded(network.full)
+    network.share()
     last = len(network.fractions) - 1
     network.adopt(last, network.increment(last))

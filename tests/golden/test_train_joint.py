@@ -37,10 +37,11 @@ def images(count: int = 100, seed: int = 0) -> ImageSet:
     return ImageSet(pixels, labels, "mnist", "train", "made")
 
 
-def make_chain(folder: Path, recipe: Recipe = RECIPE, count: int = 100) -> Chain:
+def make_chain(folder: Path, recipe: Recipe = RECIPE, count: int = 100, *, shared_classifier: bool = False) -> Chain:
     train_set, held_out = split(images(count), recipe.validation, 3)
     state, log = folder / "a.state", folder / "a.log"
-    return Chain("lenet", FRACTIONS, recipe, 3, train_set, held_out, state, log, block_causal=True, method="joint")
+    kind = {"block_causal": True, "shared_classifier": shared_classifier}
+    return Chain("lenet", FRACTIONS, recipe, 3, train_set, held_out, state, log, method="joint", **kind)
 
 
 def whole_numbers(network: IncrementalNetwork) -> None:
@@ -285,7 +286,7 @@ def test_train_writes_a_joint_checkpoint(tmp_path: Path, monkeypatch: pytest.Mon
         scores = fit.scores(found.increment(index), images(60, 1).images)
         assert fit.accuracy(scores, images(60, 1).labels) == reached
     log = (tmp_path / "a.log").read_text()
-    assert "method: joint\nblock-causal: True\n" in log
+    assert "method: joint\nblock-causal: True\nshared classifier: False\n" in log
     assert log.count("epoch 1/1") == 2
     assert "thresholds raw (test, 60 images)" in log
 
