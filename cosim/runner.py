@@ -29,6 +29,7 @@ from hw.errors import BadInput, CheckFailed
 
 _FOLDER = Path(__file__).resolve().parent
 MAIN = _FOLDER / "main.cpp"
+PAIRS = _FOLDER / "pairs.cpp"  # functions that hw.monitor imports
 WAIVERS = _FOLDER / "waivers.vlt"
 BUILD_ROOT = Path("build/cosim")
 
@@ -183,7 +184,7 @@ def build(
     flags += ["-LDFLAGS", f"-rdynamic -Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     control = _public_control(public, writable)
     versions = [tools.verilator_version, str(tools.root), tools.cxx_version, importlib.metadata.version("cocotb")]
-    read = [_Source("public.vlt", control.encode()), *(_Source.read(file) for file in [WAIVERS, *files, MAIN])]
+    read = [_Source("public.vlt", control.encode()), *(_Source.read(file) for file in [WAIVERS, *files, MAIN, PAIRS])]
     key = _key({"flags": flags, "make": tools.make_variables, "versions": versions}, read)
     folder = Path(build_root).resolve() / f"{name or top}-{key}"
     start = time.monotonic()

@@ -1,7 +1,8 @@
 """A module beside the generated tile that counts bit changes of its registers and what its multipliers see.
 
 For simulation only, in tiles made with activity. It reads the tile's signals by their paths, so that the tile's own
-logic is the same with and without it; one wide population count per group costs next to nothing in Verilator.
+logic is the same with and without it; one wide population count per group costs next to nothing in Verilator. Pairs of
+many bits in each lane do cost: the simulator gives ``DIGIT_PAIRS`` as a C function (cosim/pairs.cpp).
 """
 
 import re
@@ -13,6 +14,7 @@ from hw.events import COUNTER_BITS, MONITORED, REGISTER_TOGGLES
 from hw.params import TileParams
 
 MODULE = "activity_monitor"
+DIGIT_PAIRS = "tilewatt_digit_pairs"  # DPI: sum over lanes of changed bits times digit changes of what is beside
 _REGISTER = re.compile(r"^  reg (?:signed )?(?:\[(\d+):0\] )?(?!\\\$auto\$)(\S+) +=", re.MULTILINE)
 _SIGNAL = re.compile(
     r"^  (?:input|output|wire|reg)(?: reg)?(?: signed)? (?:\[(\d+):0\] )?(\\\S+|\w+) *(?:=[^;]*)?;", re.MULTILINE
@@ -136,7 +138,8 @@ def _seen(name: str, width: int, count: Count, p: TileParams) -> str:
     """Expression for the bits of ``name``, a lane of ``width`` bits, that make pairs."""
     if count.seen is Seen.NEIGHBOURS:
         return f"{name} ^ {{{name}[{p.fmt.width - 1}:0], {name}[{width - 1}:{p.fmt.width}]}}"
-    return f"{name} ^ ({name} << 1)" if count.seen is Seen.DIGITS else name
+    assert count.seen is Seen.ONES
+    return name
 
 
 def _named(event: str, count: Count, every: Mapping[str, Register], p: TileParams) -> str:
@@ -157,10 +160,16 @@ def _named(event: str, count: Count, every: Mapping[str, Register], p: TileParam
         return "\n".join((*lines, _count(event, f"$countones({changed})")))
     other = [(signal.reference, signal.width) for signal in found(count.times)]
     width = sum(bits for _, bits in other)
-    if count.by_lane:
-        amounts = _pairs_by_lane(event, count, slices, other, p)
+    if count.by_lane and count.seen is Seen.ONES:
+        amounts = _pairs_by_lane(event, slices, other, p)
         return "\n".join((*lines, amounts, _count(event, f"sum_{event}")))
     lines.append(_wire(f"other_{event}", other))
+    if count.by_lane:
+        assert (count.seen, sum(low), width) == (Seen.DIGITS, width, p.neurons * p.synapses * p.fmt.width)
+        vectors = ", ".join(f"input bit [{width - 1}:0] {name}" for name in ("now", "was", "beside"))
+        prototype = f"function int unsigned {DIGIT_PAIRS}({vectors}, input int lanes, input int bits);"
+        given = f"now_{event}, was_now_{event}, other_{event}, {p.neurons * p.synapses}, {p.fmt.width}"
+        return "\n".join((f'  import "DPI-C" pure {prototype}', *lines, _count(event, f"{DIGIT_PAIRS}({given})")))
     if count.before:
         lines.append(_before(f"other_{event}", width))
     other_name = f"was_other_{event}" if count.before else f"other_{event}"
@@ -176,18 +185,14 @@ def _lanes(parts: Sequence[tuple[str, int]], bits: int) -> list[str]:
     return found
 
 
-def _pairs_by_lane(
-    event: str, count: Count, now: Sequence[tuple[str, int]], other: Sequence[tuple[str, int]], p: TileParams
-) -> str:
-    """One statement a lane on constant slices: Verilator selects and shifts anew in every pass of a loop."""
+def _pairs_by_lane(event: str, now: Sequence[tuple[str, int]], other: Sequence[tuple[str, int]], p: TileParams) -> str:
+    """One statement a lane, whose one bit of ``now`` changes or not, on constant slices: Verilator selects and shifts
+    anew in every pass of a loop."""
     lanes = p.neurons * p.synapses
     per, of = (sum(bits for _, bits in parts) // lanes for parts in (now, other))
+    assert per == 1
     lines = [f"  logic [31:0] sum_{event};\n  always_comb begin\n    sum_{event} = '0;"]
     for lane, (word, beside) in enumerate(zip(_lanes(now, per), _lanes(other, of), strict=True)):
-        changed = f"{word} ^ was_now_{event}[{lane * per}+:{per}]"
-        seen = f"32'($countones({_seen(f'({beside})', of, count, p)}))"
-        if per == 1:
-            lines.append(f"    if ({changed}) sum_{event} += {seen};")
-        else:
-            lines.append(f"    sum_{event} += 32'($countones({changed})) * {seen};")
+        changed = f"{word} ^ was_now_{event}[{lane}]"
+        lines.append(f"    if ({changed}) sum_{event} += 32'($countones({beside}));")
     return "\n".join((*lines, "  end"))
