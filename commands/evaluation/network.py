@@ -188,6 +188,7 @@ class Evaluation:
             checkpoint=str(self.case.checkpoint),
             checkpoint_sha256=digest(self.case.checkpoint),
             block_causal=self.trained.block_causal,
+            shared_classifier=self.trained.weights.shared_classifier,
             test_images=len(self.test),
             increments=increments,
             golden_accuracy=None if golden is None else golden[-1],

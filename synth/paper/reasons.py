@@ -89,7 +89,8 @@ def storage(paper: Paper) -> str:
         added = network.storage.increments_bytes - network.storage.full_bytes
         pairs = zip(network.increments, network.storage.added_bytes, strict=False)
         parts = [f"{item.fraction:g} ({more:,})" for item, more in pairs]
-        text = f"{network.title}: classifiers and biases of {listed(parts)} take {added:,} bytes"
+        what = "one classifier; the biases" if network.shared_classifier else "classifiers and biases"
+        text = f"{network.title}: {what} of {listed(parts)} take {added:,} bytes"
         if column:
             more = network.extra_storage_percent - printed.EXTRA_STORAGE_PERCENT[column]
             text += f", {abs(more):.2f} points of the full network {'more' if more > 0 else 'less'} than T16's"

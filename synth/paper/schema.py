@@ -71,8 +71,8 @@ class Opportunistic(_Strict):
 
 class Storage(_Strict):
     """Bytes of weights, biases included, as they lie in the DRAM image. full: of the last increment alone; increments:
-    with every increment's classifier; added: what each increment but the last adds to those; golden_models: one weight
-    set per increment."""
+    with every increment's own classifier or biases; added: what each increment but the last adds to those;
+    golden_models: one weight set per increment."""
 
     full_bytes: Count
     increments_bytes: Count
@@ -122,7 +122,8 @@ class BudgetRun(_Strict):
 
 
 class Network(_Strict):
-    """dataset_note: what stands in for what, or "". extra_storage: of all increments, over the full network."""
+    """dataset_note: what stands in for what, or "". shared_classifier: increments have one but for its biases.
+    extra_storage: of all increments, over the full network."""
 
     title: str
     dataset: str
@@ -130,6 +131,7 @@ class Network(_Strict):
     checkpoint: str
     checkpoint_sha256: str
     block_causal: bool
+    shared_classifier: bool
     test_images: Count
     increments: list[Increment]
     golden_accuracy: Rate | None

@@ -84,6 +84,7 @@ def _network(name: str, title: str, dataset: str, note: str, digit: str) -> dict
         "checkpoint": f"checkpoints/{name}-{dataset}.npz",
         "checkpoint_sha256": digit * 64,
         "block_causal": name == "alexnet",
+        "shared_classifier": name == "lenet",
         "test_images": 10_000,
         "increments": increments,
         "golden_accuracy": ACCURACY[name] + 0.001,

@@ -56,7 +56,8 @@ def test_tables_6_to_9() -> None:
     part = section(text, "Table 6")
     wanted = ["100,000", "100,050", "187,654", "0.05 %", "17.39 %", "87.65 %", "96.43 %", "3.21 %"]
     assert row(part, "ALEXnet on CIFAR-10")[1:] == wanted
-    added = "classifiers and biases of 0.1 (10), 0.2 (15) and 0.5 (25) take 50 bytes"
+    assert "ALEXnet on CIFAR-10: classifiers and biases of 0.25 (10)" in part
+    added = "LeNet on MNIST: one classifier; the biases of 0.1 (10), 0.2 (15) and 0.5 (25) take 50 bytes"
     assert f"{added}, 0.53 points of the full network less than T16's" in part
     part = section(text, "Table 7")
     assert row(part, "LeNet on MNIST")[1:4] == ["3", "0.1 (0.812), 0.2 (0.656), 1", "softmax"]
