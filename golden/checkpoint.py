@@ -82,10 +82,9 @@ def save(path: Path, weights: IncrementalNetwork, metadata: Mapping[str, Any]) -
 def _stored(weights: IncrementalNetwork) -> dict[str, Tensor]:
     """The arrays of a checkpoint: nothing twice. The last layer of the full network is the last classifier, and the
     weights of shared classifiers are that one's."""
-    count = len(weights.fractions)
     twice = {f"full.{len(weights.full) - 1}.{name}" for name in ("weight", "bias")}
     if weights.shared_classifier:
-        twice |= {f"classifiers.{index}.weight" for index in range(count - 1)}
+        twice |= {f"classifiers.{index}.weight" for index in range(len(weights.fractions) - 1)}
     return {name: values for name, values in weights.state_dict().items() if name not in twice}
 
 

@@ -16,9 +16,11 @@ def parameters(network: IncrementalNetwork) -> list[nn.Parameter]:
 
     The full network's own last layer is a copy of the last classifier, made when the training is done.
     """
-    heads = network.classifiers.named_parameters()
-    own = ("bias", f"{len(network.fractions) - 1}.weight") if network.shared_classifier else ("",)
-    return [*network.full[:-1].parameters(), *(values for name, values in heads if name.endswith(own))]
+    hidden = list(network.full[:-1].parameters())
+    if not network.shared_classifier:
+        return [*hidden, *network.classifiers.parameters()]
+    biases = [head.get_parameter("bias") for head in network.classifiers]
+    return [*hidden, network.classifiers[-1].get_parameter("weight"), *biases]
 
 
 def start(fresh: nn.Sequential, fractions: Sequence[float], *, shared_classifier: bool = False) -> IncrementalNetwork:

@@ -21,25 +21,15 @@ from tests.golden.kept import causal, map_kept
 from tests.golden.random_networks import images as random_images
 from tests.golden.random_networks import random_case
 from tests.golden.test_checkpoint import METADATA, rewrite
-from tests.golden.test_mapping import check_runs
+from tests.golden.test_mapping import RUNS, check_runs
 from tests.golden.test_train_joint import FRACTIONS, RECIPE, images, make_chain
-
-RUNS = ((0, 0), (1, 0), (2, 0), (0, 2), (1, 1))
 
 
 def shared(nets: list[Network]) -> list[Network]:
     """The networks with the last one's classifier in all of them, each with its own biases."""
     whole = nets[-1].layers[-1].weight
-    return [
-        replace(
-            net,
-            layers=(
-                *net.layers[:-1],
-                replace(net.layers[-1], weight=whole[:, : net.layers[-1].weight.shape[1]].contiguous()),
-            ),
-        )
-        for net in nets
-    ]
+    lasts = [replace(net.layers[-1], weight=whole[:, : net.layers[-1].weight.shape[1]].contiguous()) for net in nets]
+    return [replace(net, layers=(*net.layers[:-1], last)) for net, last in zip(nets, lasts, strict=True)]
 
 
 def trained(folder: Path) -> Chain:
