@@ -22,7 +22,8 @@ def counts(_context: click.Context, option: click.Parameter, text: str | None) -
         name, _, count = part.partition("=")
         if name not in NETWORKS or not count.isdecimal() or int(count) < 2:
             known = ", ".join(NETWORKS)
-            raise BadInput(f"{option.opts[0]} wants a network of {known} with a count, like alexnet=2000, not {part!r}")
+            wanted = f"a network of {known} with a count of at least 2, like alexnet=2000"
+            raise BadInput(f"{option.opts[0]} wants {wanted}, not {part!r}")
         found[name] = int(count)
     return found
 

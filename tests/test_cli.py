@@ -73,6 +73,14 @@ def test_help_loads_nothing_heavy() -> None:
             ["paper", "--networks", "convnet"],
             "checkpoints/convnet-cifar10.npz: a checkpoint (.npz) is wanted, there is",
         ),
+        (
+            ["paper", "--images", "alexnet=1"],
+            "--images wants a network of lenet, convnet, alexnet with a count of at least 2, like alexnet=2000, not",
+        ),
+        (
+            ["paper", "--alone", "vgg=9"],
+            "--alone wants a network of lenet, convnet, alexnet with a count of at least 2",
+        ),
         (["fly"], "No such command 'fly'."),
     ],
 )
