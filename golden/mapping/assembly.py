@@ -24,21 +24,29 @@ class Planned:
     scratch_at: int = 0
 
 
+@dataclass(frozen=True)
+class Gaps:
+    """Beats that stay free: between program and constants (zeros in the image), and between scratch area and images."""
+
+    constants: int = 0
+    images: int = 0
+
+
 def assemble(
     nets: tuple[Network, ...], fresh: Sequence[Planned], resumed: Sequence[Planned | None], constants: bytes,
-    scratch_beats: int, image_gap: int, p: TileParams,
+    scratch_beats: int, gaps: Gaps, p: TileParams,
 ) -> Mapped:  # fmt: skip
     """The program of ``nets``. fresh, resumed: per increment, its segments that start anew and that go on (or None);
-    constants: weights and biases, which follow the program. image_gap: beats from the scratch area to the images."""
+    constants: weights and biases, which follow the program."""
     coder, increments = isa(p), range(len(nets))
     later = [(k, found) for k, found in enumerate(resumed) if found is not None]
     lengths = [len(found.ops) + 2 for found in (*fresh, *(found for _, found in later))]  # Decide and End
     if max(lengths) >> SYNC_BITS:
         raise BadInput(f"a program segment holds less than {1 << SYNC_BITS} instructions, {max(lengths)} are needed")
     addresses = [coder.instruction_beats * (1 + sum(lengths[:i])) for i in range(len(lengths) + 1)]
-    constants_at = addresses.pop()
+    constants_at = addresses.pop() + gaps.constants
     scratch_at = constants_at + len(constants) // p.dram_beat_bytes
-    image_at = scratch_at + scratch_beats + image_gap
+    image_at = scratch_at + scratch_beats + gaps.images
     channels, height, width = nets[0].input_shape
     image_beats = channels * height * run_beats(width, p)
     result_beats = run_beats(nets[0].classes, p)
@@ -63,8 +71,9 @@ def assemble(
     resumes = [segment(k, found, True) if found is not None else None for k, found in enumerate(resumed)]
     entry = Entry(tuple(addresses[: len(nets)]), tuple(lengths[: len(nets)]))
     code = [i for part in (*parts, *resumes) if part is not None for i in part.code]
+    program = [*(coder.encode(item) for item in (entry, *code)), bytes(gaps.constants * p.dram_beat_bytes)]
     return Mapped(
-        params=p, networks=nets, image=b"".join(coder.encode(item) for item in (entry, *code)) + constants,
+        params=p, networks=nets, image=b"".join(program) + constants,
         program_address=0, scratch_address=scratch_at, scratch_beats=scratch_beats, image_address=image_at,
         image_beats=image_beats, result_address=image_at + image_beats, result_beats=result_beats,
         fresh=tuple(parts), resumed=tuple(resumes),

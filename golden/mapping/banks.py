@@ -1,9 +1,12 @@
-"""Where spilled maps and images lie in DRAM: apart by so many rows that what is used together meets in few banks."""
+"""Where constants, spilled maps and images lie in DRAM: apart by so many rows that what is used together meets in few
+banks."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from golden.dram_timing import DDR3_1600K
+from golden.mapping.assembly import Gaps
 from golden.mapping.mapped import Mapped
 from golden.timing import DDR3, predict_images
 from hw.params import TileParams
@@ -11,8 +14,8 @@ from hw.params import TileParams
 IMAGES = 2  # of a short increment that are predicted: each lies in other rows
 SHORT_CYCLES, MOST_CYCLES = 15_000, 45_000  # of an increment; a longer one loses little to row misses
 
-Assemble = Callable[[int, Sequence[int]], Mapped]
-"""Beats between scratch area and images, and from the scratch area's start to each increment's maps in it."""
+Assemble = Callable[[Gaps, Sequence[int]], Mapped]
+"""Free beats, and beats from the scratch area's start to each increment's maps in it."""
 
 
 def gaps(p: TileParams) -> list[int]:
@@ -21,32 +24,55 @@ def gaps(p: TileParams) -> list[int]:
     return [row * row_beats for row in range(DDR3_1600K.banks)]
 
 
+@dataclass(frozen=True)
+class _Places:
+    """Gaps, and each increment's beats from the scratch area's start to its maps."""
+
+    gaps: Gaps
+    scratch: tuple[int, ...]
+
+
 def quickest(assemble: Assemble, increments: int, together: bool) -> Mapped:
-    """The program with the fewest predicted cycles: by the place of the images, the same for all increments, then by
-    that of each increment's scratch maps, or of all of them ``together``; and both once more, as one depends on the
-    other."""
-    still = [0] * increments
-    first = assemble(0, still)
+    """The program with the fewest predicted cycles: by the places of constants (every second bank) and images, the same
+    for all increments, then by that of each increment's scratch maps, or of all of them ``together``; images and
+    scratch maps once more, as one depends on the other."""
+    places = _Places(Gaps(), (0,) * increments)
+    first = assemble(places.gaps, places.scratch)
+    apart = gaps(first.params)
     found = {k: predict_images(first, k, DDR3(), 1)[0].cycles for k in range(increments)}
     images = {k: IMAGES if count < SHORT_CYCLES else 1 for k, count in found.items() if count < MOST_CYCLES}
+    known: dict[_Places, dict[int, int]] = {}
 
-    def cycles(mapped: Mapped) -> dict[int, int]:
-        return {
-            k: sum(image.cycles for image in predict_images(mapped, k, DDR3(), count)) for k, count in images.items()
-        }
+    def cycles(tried: _Places) -> dict[int, int]:
+        if tried not in known:
+            mapped = assemble(tried.gaps, tried.scratch)
+            known[tried] = {
+                k: sum(image.cycles for image in predict_images(mapped, k, DDR3(), count))
+                for k, count in images.items()
+            }
+        return known[tried]
 
-    places = list(still)
-    for _ in range(2 if first.scratch_beats else 1):
-        image = _least({gap: cycles(assemble(gap, places)) for gap in gaps(first.params)})
-        if first.scratch_beats:
-            moved = {gap: cycles(assemble(image, [gap] * increments)) for gap in gaps(first.params)}
-            for k in images:
-                places[k] = min((found[k], gap) for gap, found in moved.items())[1]
-            if together:
-                places = [_least(moved)] * increments
-    return assemble(image, places)
+    def by_gaps(constants: Sequence[int]) -> _Places:
+        tried = [replace(places, gaps=Gaps(ahead, behind)) for ahead in constants for behind in apart]
+        return tried[_least([cycles(at) for at in tried])]
+
+    def by_scratch() -> _Places:
+        moved = [cycles(replace(places, scratch=(gap,) * increments)) for gap in apart]
+        if together:
+            return replace(places, scratch=(apart[_least(moved)],) * increments)
+        scratch = list(places.scratch)
+        for k in images:
+            scratch[k] = min((found[k], gap) for gap, found in zip(apart, moved, strict=True))[1]
+        return replace(places, scratch=tuple(scratch))
+
+    places = by_gaps(apart[::2])
+    if first.scratch_beats:
+        places = by_scratch()
+        places = by_gaps([places.gaps.constants])
+        places = by_scratch()
+    return assemble(places.gaps, places.scratch)
 
 
-def _least(tried: Mapping[int, Mapping[int, int]]) -> int:
-    """The gap with the least product of all increments' cycles."""
-    return min(tried, key=lambda gap: sum(math.log(cycles) for cycles in tried[gap].values()))
+def _least(tried: Sequence[Mapping[int, int]]) -> int:
+    """Which has the least product of all increments' cycles."""
+    return min(range(len(tried)), key=lambda at: sum(math.log(cycles) for cycles in tried[at].values()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from golden.counts import count
-from golden.mapping.assembly import Planned, assemble, code_of
+from golden.mapping.assembly import Gaps, Planned, assemble, code_of
 from golden.mapping.banks import gaps, quickest
 from golden.mapping.emission import Constants
 from golden.mapping.fusion import cut_networks, fused_sizes
@@ -169,15 +169,15 @@ class _Mapper:
         if self.search and scratch_beats:
             scratch_beats += max(gaps(p))
 
-        def assembled(image_gap: int, moved: Sequence[int]) -> Mapped:
+        def assembled(apart: Gaps, moved: Sequence[int]) -> Mapped:
             planned = [Planned(found.plans, found.ops, at) for found, at in zip(fresh, moved, strict=True)]
             later = [
                 None if found is None else Planned(found.plans, found.ops, at)
                 for found, at in zip(resumed, moved, strict=True)
             ]
-            return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, image_gap, p)
+            return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, apart, p)
 
-        return lambda: quickest(assembled, len(nets), together) if self.search else assembled(0, [0] * len(nets))
+        return lambda: quickest(assembled, len(nets), together) if self.search else assembled(Gaps(), [0] * len(nets))
 
     def _choose(self, constants: Tables, shared: Shared) -> list[Kept]:
         """What the segments of an escalated run keep, by the cost of quickly made plans."""

@@ -35,8 +35,8 @@ KINDS = (
     "overlapping pooling", "gapped pooling", "clipped pooling", "pooling in slabs",
 )  # fmt: skip
 
-# What a tile cannot do. small: blocks and tiles start at whole cells. odd: two lines to a beat leave no place to cut 2.
-IMPOSSIBLE = {"small": {"output within a cell"}, "odd": {"cut block"}}
+# What a tile cannot do. odd: two lines to a beat leave no place to cut 2.
+IMPOSSIBLE: dict[str, set[str]] = {"small": set(), "odd": {"cut block"}}
 
 
 def map_by_chance(networks: Sequence[Network], p: TileParams, rng: random.Random) -> Mapped:
