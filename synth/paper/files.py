@@ -1,11 +1,12 @@
 """t16.json, read and checked; and the plans that were made for its checkpoints."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from hw.errors import BadInput
-from synth.paper.schema import Paper
+from synth.paper.schema import Network, Paper
 from synth.plan_files import read_plan
 from synth.technology import first_error
 
@@ -27,6 +28,22 @@ def read_paper(path: Path) -> Paper:
                 f"images stopped at each, not {run.fractions} with {run.stops}: measure it again"
             )
     return found
+
+
+def kept_networks(path: Path, measured: Collection[str], *, tile: str, fmt: str, profile: str) -> dict[str, Network]:
+    """The networks of ``path`` that are not ``measured`` now; none where there is no file. They want to have run on the
+    same tile and to be priced by the same profile."""
+    if not path.is_file():
+        return {}
+    before = read_paper(path)
+    kept = {name: network for name, network in before.networks.items() if name not in measured}
+    had, wanted = (before.tile, before.format, before.profile), (tile, fmt, profile)
+    if kept and had != wanted:
+        raise BadInput(
+            f"{path} holds {', '.join(kept)} on {' '.join(had)}, {' '.join(wanted)} is wanted to add to it: "
+            "give another --out or measure them too"
+        )
+    return kept
 
 
 def plans_of(paper: Paper, folder: Path) -> dict[str, Path]:

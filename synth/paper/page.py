@@ -10,8 +10,8 @@ from synth.paper import reasons, tables
 from synth.paper.claims import claims
 from synth.paper.figures import draw, pictures
 from synth.paper.files import plans_of, read_paper
-from synth.paper.schema import Paper
-from synth.paper.text import table
+from synth.paper.schema import Origin, Paper
+from synth.paper.text import listed, table
 from synth.plan_files import read_plan
 from synth.plan_plot import picture
 
@@ -23,8 +23,23 @@ IMAGES = ROOT / "docs" / "img"
 Part = Callable[[Paper], str]
 
 
+def _measured(origin: Origin, titles: list[str]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(origin.versions.items()))
+    return (
+        f"{listed(titles)}:\n\n    {origin.command}\n\n"
+        f"at commit `{origin.commit[:12]}`, seed {origin.seed}; {versions}.\n"
+    )
+
+
 def _head(paper: Paper) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(paper.versions.items()))
+    together: list[tuple[Origin, list[str]]] = []
+    for network in paper.networks.values():
+        before = [titles for origin, titles in together if origin == network.origin]
+        if before:
+            before[0].append(network.title)
+        else:
+            together.append((network.origin, [network.title]))
+    measured = "\n".join(_measured(*one) for one in together)
     return f"""\
 # T16's evaluation, measured on RTL
 
@@ -32,11 +47,9 @@ Every table and figure of section 5 of Tann et al. 2016 (T16), ours beside the p
 on tile `{paper.tile}`, `{paper.format}`, by the profile `{paper.profile}` ({paper.profile_title}, {paper.node_nm} nm).
 On chip is T16's measure, "with DRAM" adds the DRAM's; intervals are 99 %. What T16 prints is in columns that say so
 (`synth/paper/printed.py`); a dash: nothing there. `python -m synth.paper.page` writes this page from `t16.json`, which
+holds each network with the command that measured it:
 
-    {paper.command}
-
-made at commit `{paper.commit[:12]}`, seed {paper.seed}; {versions}.
-"""
+{measured}"""
 
 
 def _claims(paper: Paper) -> str:

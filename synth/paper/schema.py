@@ -1,4 +1,4 @@
-"""Schema 1 of ``t16.json``: what T16's evaluation measures, network by network. Shares are 0 to 1, points are percent.
+"""Schema 2 of ``t16.json``: what T16's evaluation measures, network by network. Shares are 0 to 1, points are percent.
 
 Energies are means of an image. On-chip is T16's measure; with_dram adds the DRAM's. ci99: 99 % t-interval over images.
 """
@@ -121,11 +121,21 @@ class BudgetRun(_Strict):
     meter_error_percent: list[float]
 
 
+class Origin(_Strict):
+    """What measured a network: seed of the simulations; versions of Python and packages."""
+
+    command: str
+    commit: str
+    seed: int
+    versions: dict[str, str]
+
+
 class Network(_Strict):
     """dataset_note: what stands in for what, or "". shared_classifier: increments have one but for its biases.
     extra_storage: of all increments, over the full network."""
 
     title: str
+    origin: Origin
     dataset: str
     dataset_note: str
     checkpoint: str
@@ -144,16 +154,12 @@ class Network(_Strict):
 
 
 class Paper(_Strict):
-    """networks: by name, in the paper's order."""
+    """networks: by name, in the paper's order; measured together or one at a time."""
 
-    file_schema: Literal[1] = Field(alias="schema")
+    file_schema: Literal[2] = Field(alias="schema")
     tile: str
     format: str
     profile: str
     profile_title: str
     node_nm: int
-    seed: int
-    command: str
-    commit: str
-    versions: dict[str, str]
     networks: dict[str, Network]

@@ -79,6 +79,12 @@ def _network(name: str, title: str, dataset: str, note: str, digit: str) -> dict
     ]
     return {
         "title": title,
+        "origin": {
+            "command": "tilewatt paper --jobs 2",
+            "commit": "0123456789abcdef",
+            "seed": 1,
+            "versions": {"torch": "2.13.0", "verilator": "5.48"},
+        },
         "dataset": dataset,
         "dataset_note": note,
         "checkpoint": f"checkpoints/{name}-{dataset}.npz",
@@ -148,16 +154,12 @@ def content() -> dict[str, Any]:
     }
     return copy.deepcopy(
         {
-            "schema": 1,
+            "schema": 2,
             "tile": "paper32",
             "format": "<32,16>",
             "profile": "made65",
             "profile_title": "a made-up profile",
             "node_nm": 65,
-            "seed": 1,
-            "command": "tilewatt paper --jobs 2",
-            "commit": "0123456789abcdef",
-            "versions": {"torch": "2.13.0", "verilator": "5.48"},
             "networks": networks,
         }
     )

@@ -10,7 +10,7 @@ import pytest
 
 from hw.errors import BadInput
 from synth.paper import printed
-from synth.paper.files import read_paper
+from synth.paper.files import kept_networks, read_paper
 from synth.paper.page import main, page, text_of, write_page
 from synth.paper.text import between, listed, number, table
 from tests.synth.paper.made_up import content, paper
@@ -204,6 +204,31 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         main()
     assert stopped.value.code == 2
     assert "`tilewatt paper` writes it" in capsys.readouterr().err
+
+
+def test_networks_measured_together_and_apart() -> None:
+    once = "    tilewatt paper --jobs 2\n\nat commit `0123456789ab`, seed 1; torch 2.13.0, verilator 5.48.\n"
+    assert f"LeNet on MNIST, ConvNet on CIFAR-10 and ALEXnet on CIFAR-10:\n\n{once}" in shown()
+    changed = content()
+    changed["networks"]["convnet"]["origin"] |= {"commit": "fedcba9876543210", "seed": 2}
+    text = shown(changed)
+    assert f"LeNet on MNIST and ALEXnet on CIFAR-10:\n\n{once}" in text
+    assert "ConvNet on CIFAR-10:\n\n    tilewatt paper --jobs 2\n\nat commit `fedcba987654`, seed 2; torch" in text
+
+
+def test_networks_that_are_not_measured_stay_as_they_were(tmp_path: Path) -> None:
+    tile = {"tile": "paper32", "fmt": "<32,16>", "profile": "made65"}
+    path = write(tmp_path, content())
+    before = read_paper(path).networks
+    assert kept_networks(path, ["convnet"], **tile) == {name: before[name] for name in ("lenet", "alexnet")}
+    assert kept_networks(tmp_path / "none.json", ["convnet"], **tile) == {}
+    other = tile | {"profile": "macro65"}
+    assert kept_networks(path, list(before), **other) == {}
+    message = (
+        r"t16\.json holds lenet, alexnet on paper32 <32,16> made65, paper32 <32,16> macro65 is wanted to add to it"
+    )
+    with pytest.raises(BadInput, match=message):
+        kept_networks(path, ["convnet"], **other)
 
 
 def test_refusals(tmp_path: Path) -> None:
