@@ -9,6 +9,7 @@ from golden.mapping import Mapped, map_network
 from golden.mapping.assembly import Gaps
 from golden.mapping.banks import IMAGES, MOST_CYCLES, SHORT_CYCLES, Assemble, gaps, quickest
 from golden.timing import DDR3, predict_images
+from golden.verify import verify
 from hw.isa import isa
 from hw.params import preset
 from tests.golden.random_networks import increments, networks
@@ -24,11 +25,6 @@ def price(mapped: Mapped) -> float:
     return sum(math.log(sum(cycles) if cycles[0] < SHORT_CYCLES else cycles[0]) for cycles in found)
 
 
-def program_bytes(mapped: Mapped) -> int:
-    segments = [*mapped.fresh, *(found for found in mapped.resumed if found is not None)]
-    return isa(mapped.params).instruction_bytes * (1 + sum(len(segment.code) for segment in segments))
-
-
 def test_places_are_quicker_than_none(monkeypatch: pytest.MonkeyPatch) -> None:
     p, seen = preset("paper16"), []
 
@@ -42,7 +38,8 @@ def test_places_are_quicker_than_none(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     placed = map_network(networks(increments(module, FRACTIONS, SHAPE), SHAPE, p), p)
     (without,) = seen
-    first, gap = program_bytes(placed), placed.scratch_address - without.scratch_address
+    first = verify(placed).instructions * isa(p).instruction_bytes
+    gap = placed.scratch_address - without.scratch_address
     assert gap in gaps(p)
     assert len(placed.image) - len(without.image) == gap * p.dram_beat_bytes
     end = first + gap * p.dram_beat_bytes
