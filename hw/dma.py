@@ -195,7 +195,7 @@ class DmaConsumer(Component):
     likewise the beat before, put aside with its last cells so that the next one may begin. urgent : Out(1), they have
     waited. load_taken : Out(1), the beat is all written or put aside; a transfer's last one only when nothing waits.
     sb_write : Out(neurons) that take one of sb_lines, Out(lines of the beat): neuron m takes sb_pick[m];
-    sb_row, sb_lanes : Out, sb_granted : In.
+    sb_row, sb_lanes : Out, sb_granted : In. weights : Out(1), beats are for SB.
     retired : Out(1), a transfer is complete.
     Timing: a beat a cycle.
     """
@@ -226,6 +226,7 @@ class DmaConsumer(Component):
                 "sb_lines": Out(data.ArrayLayout(line_layout(p), p.lines_per_beat)),
                 "sb_pick": Out(data.ArrayLayout(bits_for(p.lines_per_beat), p.neurons)),
                 "sb_granted": In(1),
+                "weights": Out(1),
                 "retired": Out(1),
             }
         )
@@ -261,7 +262,7 @@ class DmaConsumer(Component):
             *(self.sb_lines[i].eq(line) for i, line in enumerate(_beat_lines(isa, self.beat))),
         ]
         offer = Signal()
-        m.d.comb += offer.eq(busy & ~t.store & to_sb & self.beat_valid)
+        m.d.comb += [self.weights.eq(busy & ~t.store & to_sb), offer.eq(self.weights & self.beat_valid)]
         size = bits_for(p.neurons + 1)
         taking = Signal(p.neurons)  # neurons of the groups
         m.d.comb += taking.eq(below(f.length[:size] * f.groups, p.neurons))
@@ -328,6 +329,7 @@ class Dma(Component):
 
     head, head_valid, head_ready : the transfer queue. dma_done : Out, transfers finished since ``clear``.
     rsp_valid, rsp : In, answers to this engine's reads (taken at once). read_done, written : In, for the waits.
+    crowded : Out(1), in the cycle before ``crowd`` answers or more were waiting for SB.
     """
 
     def __init__(self, isa: Isa) -> None:
@@ -346,6 +348,7 @@ class Dma(Component):
                 "written": In(sync),
                 "rsp_valid": In(1),
                 "rsp": In(isa.params.beat_bits),
+                "crowded": Out(1),
             }
         )
 
@@ -378,6 +381,7 @@ class Dma(Component):
             consumer.beat_valid.eq(answers.r_rdy),
             answers.r_en.eq(consumer.beat_taken),
         ]
+        m.d.sync += self.crowded.eq(consumer.weights & (answers.level >= p.crowd))
         m.d.sync += reserved.eq(reserved + asked - (consumer.beat_taken & answers.r_rdy))
         with m.If(self.clear):
             m.d.sync += self.dma_done.eq(0)

@@ -235,6 +235,15 @@ class TileParams:
         return (self.nbin_rows, self.nbout_rows)
 
     @property
+    def crowd(self) -> int:
+        """Beats of weights that, waiting for SB, go before the compute engine's reads: half of those in flight.
+
+        Fewer would delay held lines, on which many steps wait; more would let the bus stand still, since room for an
+        answer is reserved before it is asked for.
+        """
+        return max(1, self.dram_outstanding // 2)
+
+    @property
     def clock_mhz(self) -> float:
         return 1e3 / self.clock_ns
 

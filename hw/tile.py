@@ -189,6 +189,7 @@ class Tile(Component):
         c = dma.consumer
         m.d.comb += [
             engine.dma_done.eq(dma.dma_done),
+            engine.crowded.eq(dma.crowded),
             engine.written.eq(post.written),
             dma.read_done.eq(engine.read_done),
             dma.written.eq(post.written),

@@ -80,23 +80,24 @@ class Dma:
 
     to: where the requester is, of: where the consumer is. beats: what a store has read and DRAM has not taken: address,
     and whether it is the store's last one. reading: one whose words arrive. late: banks of the beat before the
-    consumer's that are still to be written. urgent: the consumer's beat has waited for as long as it may.
+    consumer's that are still to be written. urgent: the consumer's beat has waited for as long as it may. crowded: in
+    the cycle before so many answers waited for SB that no weight line is read.
     """
 
     __slots__ = ("queue", "done", "answers", "to", "of", "beats", "reading", "late", "_following", "_reserved",
                  "_outstanding", "_stored", "_now_stored", "_depth", "_store_queue", "_patience", "_waited",
-                 "_accepted", "_asked")  # fmt: skip
+                 "_accepted", "_asked", "_crowd", "crowded")  # fmt: skip
 
     def __init__(self, p: TileParams, under_way: int, store_queue: int, patience: int) -> None:
         self._depth, self._store_queue, self._outstanding = under_way, store_queue, p.dram_outstanding
-        self._patience = patience
+        self._patience, self._crowd = patience, p.crowd
         self.queue: deque[Transfer] = deque()
         self._following: deque[Transfer] = deque()  # sent on by the requester, not begun by the consumer
         self.to, self.of = Place(p), Place(p)
         self.done = self.answers = self._reserved = self._stored = self.late = self._waited = 0
         self.beats: deque[tuple[int, bool]] = deque()
         self.reading: tuple[int, bool] | None = None
-        self._now_stored = self._asked = False
+        self._now_stored = self._asked = self.crowded = False
         self._accepted: Transfer | None = None
 
     def accept(self, read_done: int, written: int) -> None:
@@ -160,6 +161,7 @@ class Dma:
         DRAM. Returns whether anything has changed."""
         moved = taken or stored or answer or self._now_stored or self._asked
         t, retired = self.of.t, False
+        self.crowded = t is not None and t.sb and not t.store and self.answers >= self._crowd
         if taken:
             self.answers -= 1
             self._reserved -= 1

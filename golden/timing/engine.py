@@ -47,12 +47,13 @@ class Engine:
         self.at, self.tile_steps = 0, min(walk.tile, walk.steps - self.tile_start)
         self.issues = self.tile_steps * walk.lines
 
-    def tick(self, urgent: int, source: int, dma_done: int, written: int, post_ready: bool) -> int:
-        """A cycle; returns its kind. urgent: banks of buffer ``source`` that a load takes first."""
+    def tick(self, urgent: int, source: int, crowded: bool, dma_done: int, written: int, post_ready: bool) -> int:
+        """A cycle; returns its kind. urgent: banks of buffer ``source`` that a load takes first; crowded: so many weights
+        wait for SB that no line is read."""
         self.gather = self.push = self.hold = None
         self.weights = self.complete = self.moved = False
         if self.state == RUN:
-            return self._run(urgent, source, dma_done, written, post_ready)
+            return self._run(urgent, source, crowded, dma_done, written, post_ready)
         if self.state == BIAS:
             self.moved = self.weights = True
             self.state = RUN
@@ -74,7 +75,9 @@ class Engine:
         self._start(head)
         return SETUP
 
-    def _run(self, urgent: int, source: int, dma_done: int, written: int, post_ready: bool) -> int:
+    def _run(
+        self, urgent: int, source: int, crowded: bool, dma_done: int, written: int, post_ready: bool
+    ) -> int:  # fmt: skip
         walk = self.walk
         assert walk is not None
         self.hold = walk.source
@@ -83,13 +86,17 @@ class Engine:
         index = walk.accumulator(self.tile_start + place)
         if allocate and self._used[index]:
             return STALL_ACCUMULATOR
+        weights = not place and walk.reads
+        if crowded and weights:
+            self.moved = True
+            return STALL_PORT
         step = self.tile_start + place
         if walk.reads and (not place or walk.fresh[step % walk.row_steps]):
             if urgent and source == walk.source and urgent & walk.banks(step, line):
                 self.moved = True
                 return STALL_PORT
             self.gather = walk, step, line
-        self.weights = not place and walk.reads
+        self.weights = weights
         self.complete = walk.finish and line == walk.lines - 1
         if allocate:
             self._used[index] = True

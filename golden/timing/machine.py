@@ -102,7 +102,7 @@ class Machine:
 
         target, banks = dma.loads()
         first = banks if dma.urgent else 0
-        kind = engine.tick(first, target, dma.done, post.written, post_ready)
+        kind = engine.tick(first, target, dma.crowded, dma.done, post.written, post_ready)
         put, taken, stored = self._grants(target, banks, first, storing)
         if engine.complete:
             sums.append(cycle + SUM_CYCLES)

@@ -195,6 +195,8 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
             post_ready, port_free = rng.random() < 0.8, rng.random() < (0.6 if calm else 0.3)
             ctx.set(dut.post_ready, post_ready)
             ctx.set(dut.port_free, port_free)
+            crowded = rng.random() < (0.2 if calm else 0.4)
+            ctx.set(dut.crowded, crowded)
             drained = bool(complete) and rng.random() < (0.8 if calm else 0.1)
             ctx.set(dut.drained, drained and not computes[complete[0][0]].hold)
             ctx.set(dut.drain_index, complete[0][1] if complete else rng.randrange(p.accumulators))
@@ -215,6 +217,9 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
                 wanted = coming[0]
                 if wanted["first"] and wanted["index"] in used:
                     kind = Cycle.STALL_ACCUMULATOR
+                elif wanted["weights"] and crowded:
+                    kind = Cycle.STALL_PORT
+                    met["crowded"] += 1
                 elif wanted["reads"] is not None and not port_free:
                     kind = Cycle.STALL_PORT
                 else:
@@ -223,7 +228,9 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
                     met["taken at once"] += take and not is_window
                     met["window at once"] += take and is_window
                     met["without the port"] += not port_free
-                assert ctx.get(dut.read) == (kind != Cycle.STALL_ACCUMULATOR and wanted["reads"] is not None)
+                    met["crowded, a held line"] += crowded
+                reads = kind != Cycle.STALL_ACCUMULATOR and wanted["reads"] is not None
+                assert ctx.get(dut.read) == (reads and not (wanted["weights"] and crowded))
             elif head is None:
                 kind = Cycle.IDLE
             elif is_window:
@@ -295,6 +302,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
     assert met["groups"] > 20 or p.groups == 1
     assert met["nothing read"] > 10
     assert min(met["nothing added"], met["kept"]) > 10
+    assert min(met["crowded"], met["crowded, a held line"]) > 20
 
 
 def test_the_engine_takes_the_cycles_it_claims() -> None:

@@ -317,3 +317,42 @@ def test_a_beat_that_waits_stands_aside_and_becomes_urgent() -> None:
         assert await cycle(0, 0) == (0, 0, 0, 0)
 
     simulate(dut, bench)
+
+
+@pytest.mark.parametrize("name", ["small", "odd", "paper32"])
+def test_weights_that_wait_for_sb_crowd_out_the_reads(name: str) -> None:
+    """The cycle after ``crowd`` answers of a load of weights wait, until fewer do; a map's never."""
+    p = preset(name)
+    i = isa(p)
+    beats = p.dram_outstanding
+    assert 1 <= p.crowd < beats
+    for buffer in (Buffer.SB, Buffer.NBIN):
+        load = Load(buffer=buffer, length=p.lines_per_beat if buffer == Buffer.SB else 1, runs=beats, run_beats=1)
+        module = Module()
+        module.submodules.dma = dut = Dma(i)
+        seen: list[tuple[int, int]] = []  # answers that wait, and whether the next cycle is crowded
+
+        async def bench(ctx: Any, dut: Dma = dut, load: Load = load, seen: list[tuple[int, int]] = seen) -> None:
+            ctx.set(dut.requester.req_ready, 1)
+            ctx.set(dut.head, {"store": 0, "fields": plain(i, load)})
+            ctx.set(dut.head_valid, 1)
+            await ctx.tick()
+            ctx.set(dut.head_valid, 0)
+            for _ in range(2 * beats):  # all are asked for, and the consumer has begun
+                await ctx.tick()
+            waiting = 0
+            for cycle in range(2 * beats):
+                ctx.set(dut.rsp_valid, cycle < beats)
+                ctx.set(dut.consumer.sb_granted, cycle > beats)
+                waiting -= ctx.get(dut.consumer.beat_taken)
+                before = waiting + ctx.get(dut.consumer.beat_taken)
+                await ctx.tick()
+                waiting += cycle < beats
+                seen.append((before, ctx.get(dut.crowded)))
+
+        simulate(module, bench)
+        for waiting, crowded in seen:
+            assert crowded == (buffer == Buffer.SB and waiting >= p.crowd), (buffer, waiting)
+        aside = buffer == Buffer.NBIN  # its first beat is put aside
+        assert max(waiting for waiting, _ in seen) == beats - aside
+        assert (seen[-1][0] < beats - 2) == (not aside)
