@@ -1,11 +1,12 @@
 """Bench of the DRAM model alone: random traffic against a Python memory and the replay, and every refusal.
 
-Settings from the environment: DRAM_CONFIG (DramConfig as JSON), DRAM_REQUESTS (requests of the random traffic).
+Settings from the environment: DRAM_CONFIG (DramConfig as JSON), DRAM_STEADY and DRAM_REQUESTS (requests of the random
+traffic that leave no time for a refresh, and with gaps of all lengths).
 """
 
 import os
 import random
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,8 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from cosim.dram import COUNTERS, DramConfig, Request, replay
-from cosim.memory import DramView, fault_line
+from cosim.memory import DramView, fault_line, view
+from golden.dram_timing import Refresh
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Port:
         self.config = config
         self.accepted: list[Request] = []
         self.responses: list[tuple[int, int]] = []  # edge at which the tile samples it, data
+        self.refreshes: list[Refresh] = []
+        self._counts = [view("dram", name, "<i8") for name in ("refreshes", "forced_refreshes")]
+        self._owed = view("dram", "owed", "<i4")
+        self._forced = 0
 
     async def reset(self) -> None:
         self.dut.rst.value = 1
@@ -56,6 +62,12 @@ class Port:
         edge_ps = self.view.edge_ps
         if dut.rsp_valid.value:
             self.responses.append((edge_ps + self.config.clock_ps, int(dut.rsp_data.value)))
+        refreshes, forced = (int(count[0]) for count in self._counts)
+        owed = int(self._owed[0])
+        assert abs(owed) <= self.config.timing.refreshes_moved
+        if refreshes > len(self.refreshes):
+            self.refreshes.append(Refresh(edge_ps, owed, forced > self._forced))
+            self._forced = forced
         if wanted is None or not ready:
             return False
         self.accepted.append(Request(edge_ps, wanted.write, wanted.address))
@@ -90,17 +102,22 @@ async def random_traffic(dut: Any) -> None:
     assert port.view.unwritten(0, len(content)) == 0
     line_bytes = config.beat_bytes // config.lines
     expected: list[int] = []
-    traffic = deque(_traffic(config, rng, loaded, int(os.environ["DRAM_REQUESTS"])))
+    steady, mixed = (int(os.environ[f"DRAM_{what}"]) for what in ("STEADY", "REQUESTS"))
+    traffic = deque(_traffic(config, rng, loaded, steady + mixed))
     requests = len(traffic)
+    # a gap that gives no time for a refresh: while its first cycles pass, the last request is not complete
+    short = min(config.timing.t_idle, config.timing.t_idle_early) // config.clock_ps
     idle = 0
     stalled: _Wanted | None = None
     while traffic or stalled:
-        if stalled is None and idle == 0 and rng.random() < 0.1:
-            idle = rng.choice([1, 2, 5, 30, 300])
-        if idle and stalled is None:
-            idle -= 1
+        if stalled is None and idle == 0:
+            if len(traffic) > mixed:
+                idle = rng.randint(short // 2, short)
+            elif rng.random() < 0.1:
+                idle = int(2 ** rng.uniform(0, 11))
+        for _ in range(idle):
             await port.cycle(None)
-            continue
+        idle = 0
         wanted = stalled or traffic.popleft()
         if not await port.cycle(wanted):
             stalled = wanted  # it stays, unchanged, until it is accepted
@@ -129,10 +146,18 @@ async def random_traffic(dut: Any) -> None:
     assert done_ps == truth.done_ps
     assert [edge for edge, _ in port.responses] == truth.response_ps
     assert port.view.counters() == truth.counters
+    assert port.refreshes == truth.refreshes
+    assert len(truth.refreshes) == truth.counters["refreshes"]
+    kinds = Counter("forced" if r.forced else "late" if r.owed >= 0 else "early" for r in truth.refreshes)
+    moved = config.timing.refreshes_moved
     if config.ideal is None:
         assert all(truth.counters[name] > 0 for name in COUNTERS), truth.counters
+        assert kinds["forced"] == truth.counters["forced_refreshes"]
+        assert min(kinds[kind] for kind in ("forced", "late", "early")[: 3 if moved else 1]) > 0, kinds
+        assert max(r.owed for r in truth.refreshes) == moved
+        assert min(r.owed for r in truth.refreshes) == -moved
     assert not dut.fault.value
-    cocotb.log.info("compared %d requests, %d responses, %s", requests, len(expected), truth.counters)
+    cocotb.log.info("compared %d requests, %d responses, %s, %s", requests, len(expected), truth.counters, dict(kinds))
 
 
 async def _accept(port: Port, wanted: list[_Wanted]) -> None:

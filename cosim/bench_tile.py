@@ -179,7 +179,7 @@ async def _run_job(dut: Any, job: Job, outcome_file: Path, recordings: Recording
     await driver.configure()
     board = Scoreboard(job, driver.events)
     first_increment = job.capacity if job.direct else 0
-    events, activates, refreshes, stopped, winners = [], [], [], [], []
+    events, activates, refreshes, forced, stopped, winners = [], [], [], [], [], []
     saif = os.environ.get("TILEWATT_SAIF")
     cycles, started, shown = memory.cycles(), time.perf_counter(), time.monotonic()
     for index in range(job.images):
@@ -207,6 +207,7 @@ async def _run_job(dut: Any, job: Job, outcome_file: Path, recordings: Recording
         after = driver.dram.counters()
         activates.append(after["row_misses"] - before["row_misses"])
         refreshes.append(after["refreshes"] - before["refreshes"])
+        forced.append(after["forced_refreshes"] - before["forced_refreshes"])
         stopped.append(stop)
         winners.append(int(dut.winner.value))
         if time.monotonic() - shown > PROGRESS_S:
@@ -216,6 +217,7 @@ async def _run_job(dut: Any, job: Job, outcome_file: Path, recordings: Recording
         events=np.array(events, dtype=np.int64),
         activates=np.array(activates, dtype=np.int64),
         refreshes=np.array(refreshes, dtype=np.int64),
+        forced_refreshes=np.array(forced, dtype=np.int64),
         stopped=np.array(stopped, dtype=np.int64),
         winners=np.array(winners, dtype=np.int64),
         words=board.words,

@@ -184,7 +184,8 @@ def figures(network: Network, params: TileParams, outcome: Outcome, ideal: Outco
     cycles_ideal_dram: of the slowest image in ``ideal``, a run of the same images on memory of the same bandwidth
     without row misses, refreshes and turnarounds.
     compute_floor: cycles of all multiplications on all multipliers. dram_floor: beats of the weights and the image.
-    dram_busy, refresh_cycles: cycles in which the DRAM's data bus transfers, and in which a refresh keeps it from that.
+    dram_busy: cycles in which the DRAM's data bus transfers. refresh_cycles: cycles in which forced refreshes keep it
+    from that while requests wait; the others begin when no request is there.
     """
     names = event_names(params.activity)
     slowest = int(outcome.events[:, names.index("cycles")].argmax())
@@ -194,7 +195,7 @@ def figures(network: Network, params: TileParams, outcome: Outcome, ideal: Outco
     macs = sum(layer.macs for layer in network.layers)
     words = sum(layer.weight.numel() for layer in network.layers) + math.prod(network.input_shape)
     dram = dram_config(params, MEMORY_BEATS)
-    beats, refreshes = event["dram_read"] + event["dram_write"], int(outcome.refreshes[slowest])
+    beats, forced = event["dram_read"] + event["dram_write"], int(outcome.forced_refreshes[slowest])
     return {
         "channels": list(network.channels),
         "macs": macs,
@@ -211,10 +212,11 @@ def figures(network: Network, params: TileParams, outcome: Outcome, ideal: Outco
         "dram_read": event["dram_read"],
         "dram_write": event["dram_write"],
         "row_misses": int(outcome.activates[slowest]),
-        "refreshes": refreshes,
+        "refreshes": int(outcome.refreshes[slowest]),
+        "forced_refreshes": forced,
         "dram_floor": math.ceil(words * params.word_bytes / params.dram_beat_bytes),
         "dram_busy": beats * dram.bursts * dram.timing.t_burst / dram.clock_ps,
-        "refresh_cycles": refreshes * dram.timing.t_rfc / dram.clock_ps,
+        "refresh_cycles": forced * dram.timing.t_rfc / dram.clock_ps,
         "images_compared": len(outcome.stopped),
         "words_compared": outcome.words + ideal.words,
         "mismatches": outcome.mismatches + ideal.mismatches,

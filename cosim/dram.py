@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from golden.dram_timing import COUNTERS, DDR3_1600K, ORIGIN, SOURCES, Ideal, Rank, Timing
+from golden.dram_timing import COUNTERS, DDR3_1600K, ORIGIN, SOURCES, Ideal, Rank, Refresh, Timing
 from hw.errors import BadInput
 from hw.params import TileParams
 
@@ -35,7 +35,7 @@ class DramConfig:
     """What shapes one model: the tile's port, the clock, the memory behind it and how it times requests.
 
     memory_beats: size of the simulated array. depth: requests accepted and not completed, at most. trace_depth:
-    requests recorded for `replay`. ideal: None for DDR3 timing.
+    requests recorded for `replay`. ideal: None for DDR3 timing. owed: refreshes owed at the end of reset.
     """
 
     beat_bytes: int
@@ -47,6 +47,7 @@ class DramConfig:
     timing: Timing = DDR3_1600K
     ideal: Ideal | None = None
     trace_depth: int = 0
+    owed: int = 0
 
     def __post_init__(self) -> None:
         if self.timing.row_bytes % self.beat_bytes:
@@ -57,6 +58,7 @@ class DramConfig:
             raise BadInput(f"DRAM memory wants 1 to {1 << self.address_bits} beats, not {self.memory_beats}")
         if self.depth < 1:
             raise BadInput(f"DRAM depth wants at least one request in flight, not {self.depth}")
+        self.timing.check_owed(self.owed)
 
     def to_json(self) -> str:
         """For the bench, which runs in the simulator's process."""
@@ -91,13 +93,22 @@ class DramConfig:
             "ROW_BEATS": self.row_beats,
             "BURSTS": self.bursts,
             "T_BURST": self.timing.t_burst,
+            "OWED": self.owed,
         }
         if self.ideal is not None:
             values |= {"IDEAL": 1, "IDEAL_LATENCY_PS": self.ideal.latency_ps, "IDEAL_BURST_PS": self.ideal.burst_ps}
         return values | {name.upper(): getattr(self.timing, name) for name in ORIGIN}
 
 
-def dram_config(p: TileParams, memory_beats: int, *, ideal: Ideal | None = None, trace_depth: int = 0) -> DramConfig:
+def dram_config(
+    p: TileParams,
+    memory_beats: int,
+    *,
+    timing: Timing = DDR3_1600K,
+    owed: int = 0,
+    ideal: Ideal | None = None,
+    trace_depth: int = 0,
+) -> DramConfig:
     """The model for the port of tile ``p`` with at least ``memory_beats`` simulated.
 
     The array is a power of two of 65,536 beats or more (but not more than the tile addresses), so that jobs of
@@ -115,12 +126,14 @@ def dram_config(p: TileParams, memory_beats: int, *, ideal: Ideal | None = None,
         depth=p.dram_outstanding,
         clock_ps=clock_ps,
         memory_beats=min(p.dram_beats, max(1 << 16, 1 << (memory_beats - 1).bit_length())),
+        timing=timing,
+        owed=owed,
         ideal=ideal,
         trace_depth=trace_depth,
     )
 
 
-PUBLIC = ("memory", "written", "limit_beats", "now", "trace_count", "trace_request", "trace_accepted_ps",
+PUBLIC = ("memory", "written", "limit_beats", "now", "owed", "trace_count", "trace_request", "trace_accepted_ps",
           "trace_done_ps", *COUNTERS)  # fmt: skip
 
 
@@ -135,10 +148,12 @@ class Request:
 
 @dataclass
 class Replay:
-    """What the rules give for a trace: the end of every request's burst, the edge of every response, the counters."""
+    """What the rules give for a trace: the end of every request's burst, the edge of every response, every refresh, the
+    counters."""
 
     done_ps: list[int] = field(default_factory=list)
     response_ps: list[int] = field(default_factory=list)
+    refreshes: list[Refresh] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
 
 
@@ -149,7 +164,8 @@ def replay(config: DramConfig, trace: Iterable[Request], end_ps: int) -> Replay:
     ``depth`` requests still in flight.
     """
     result = Replay()
-    rank = Rank(config.timing, config.bursts, result.counters)
+    rank = Rank(config.timing, config.bursts, result.counters, config.owed)
+    result.refreshes = rank.refreshes
     completed: deque[int] = deque()  # edges at which requests in flight complete
     last_edge = last_leaves = -config.clock_ps
     bus_free_ps = -(1 << 60)
@@ -163,7 +179,7 @@ def replay(config: DramConfig, trace: Iterable[Request], end_ps: int) -> Replay:
             raise ValueError(f"request accepted at {edge} ps with {len(completed)} in flight")
         result.counters["write_beats" if request.write else "read_beats"] += 1
         if config.ideal is None:
-            rank.refresh_until(edge, config.clock_ps)
+            rank.refresh_until(edge, config.clock_ps, last_leaves)
             done_ps = rank.serve(edge, request.write, request.address // config.row_beats)
         else:
             done_ps = bus_free_ps = max(edge + config.ideal.latency_ps, bus_free_ps + config.ideal.burst_ps)
@@ -177,5 +193,5 @@ def replay(config: DramConfig, trace: Iterable[Request], end_ps: int) -> Replay:
             result.response_ps.append(last_leaves + config.clock_ps)
         last_edge = edge
     if config.ideal is None:
-        rank.refresh_until(end_ps, config.clock_ps)
+        rank.refresh_until(end_ps, config.clock_ps, last_leaves, asked=False)
     return result

@@ -110,15 +110,16 @@ class Outcome:
     """What the RTL did, image by image.
 
     events int64 [N, events] from the start to the end of each image, in hw.events.event_names order ([N, 0] from a tile
-    without counters). activates,
-    refreshes (of the DRAM rank), stopped, winners int64 [N]. words: words compared; mismatches: words, stops, winners,
-    margins, result records and event counts that differ, all images together. first: the first difference, in words, or
-    "". cycles, seconds: of the images, set-up left out.
+    without counters). activates, refreshes (of the DRAM rank), forced_refreshes (those of them not in idle time),
+    stopped, winners int64 [N]. words: words compared; mismatches: words, stops, winners, margins, result records and
+    event counts that differ, all images together. first: the first difference, in words, or "". cycles, seconds: of the
+    images, set-up left out.
     """
 
     events: NDArray[np.int64]
     activates: NDArray[np.int64]
     refreshes: NDArray[np.int64]
+    forced_refreshes: NDArray[np.int64]
     stopped: NDArray[np.int64]
     winners: NDArray[np.int64]
     words: int
@@ -144,7 +145,7 @@ class Outcome:
         """Outcomes of consecutive parts of a job as one; seconds add up although parts may have run side by side."""
         joined = {
             name: np.concatenate([getattr(part, name) for part in parts])
-            for name in ("events", "activates", "refreshes", "stopped", "winners")
+            for name in ("events", "activates", "refreshes", "forced_refreshes", "stopped", "winners")
         }
         first = next((part.first for part in parts if part.first), "")
         return cls(

@@ -8,7 +8,7 @@ from pathlib import Path
 import joblib
 from tqdm import tqdm
 
-from cosim.dram import Ideal
+from cosim.dram import DDR3_1600K, Ideal, Timing
 from cosim.job import Job, Outcome
 from cosim.runner import Build, run
 from cosim.testbench import build_tile
@@ -26,6 +26,8 @@ def tile_build(
     params: TileParams,
     memory_beats: int,
     *,
+    timing: Timing = DDR3_1600K,
+    owed: int = 0,
     ideal: Ideal | None = None,
     trace_saif: bool = False,
     trace_vcd: bool = False,
@@ -35,7 +37,14 @@ def tile_build(
     folder = Path("build/verilog") / f"{params.name}-{params.hash}"
     generate(params, folder)
     return build_tile(
-        folder, memory_beats, ideal=ideal, trace_saif=trace_saif, trace_vcd=trace_vcd, trace_depth=trace_depth
+        folder,
+        memory_beats,
+        timing=timing,
+        owed=owed,
+        ideal=ideal,
+        trace_saif=trace_saif,
+        trace_vcd=trace_vcd,
+        trace_depth=trace_depth,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 
 from cosim import dram
-from cosim.dram import DramConfig, Ideal, dram_config
+from cosim.dram import DDR3_1600K, DramConfig, Ideal, Timing, dram_config
 from cosim.runner import BUILD_ROOT, Build, build
 from hw.errors import BadInput, write_atomic
 from hw.params import RESULT_CELLS, NumberFormat, TileParams
@@ -55,6 +55,8 @@ def build_tile(
     memory_beats: int,
     *,
     capture_words: int = CAPTURE_WORDS,
+    timing: Timing = DDR3_1600K,
+    owed: int = 0,
     ideal: Ideal | None = None,
     trace_depth: int = 0,
     trace_saif: bool = False,
@@ -63,13 +65,14 @@ def build_tile(
 ) -> Build:
     """Build module ``testbench`` around ``folder/tile.v`` and its sidecar ``tile.json``.
 
-    memory_beats: least DRAM memory simulated (`cosim.dram.dram_config` rounds it up). capture_words: output words
+    memory_beats: least DRAM memory simulated (`cosim.dram.dram_config` rounds it up). owed: refreshes owed at the end
+    of reset. capture_words: output words
     between two resets of the count. trace_depth: DRAM requests recorded. Scopes of views: testbench, testbench.dram.
     """
     folder = Path(folder)
     sidecar = _sidecar(folder / "tile.json")
     params = TileParams.from_dict(sidecar["parameters"])
-    config = dram_config(params, memory_beats, ideal=ideal, trace_depth=trace_depth)
+    config = dram_config(params, memory_beats, timing=timing, owed=owed, ideal=ideal, trace_depth=trace_depth)
     text = render(sidecar, config, capture_words)
     # by content: two tests of one tile on two memories build side by side
     content = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -33,7 +33,11 @@ module dram #(
     parameter int T_RRD = 7500,
     parameter int T_FAW = 40000,
     parameter int T_REFI = 7800000,
-    parameter int T_RFC = 260000
+    parameter int T_RFC = 260000,
+    parameter int T_IDLE = 40000,  // idle time before a refresh that is owed
+    parameter int T_IDLE_EARLY = 260000,  // and before one that is not
+    parameter int REFRESHES_MOVED = 8,  // postponed or pulled in, at most
+    parameter int OWED = 0  // refreshes owed at the end of reset
 ) (
     input  logic                    clk,
     input  logic                    rst,
@@ -53,6 +57,7 @@ module dram #(
   localparam int INDEX_BITS = MEMORY_BEATS > 1 ? $clog2(MEMORY_BEATS) : 1;
   localparam int QUEUE_BITS = DEPTH > 1 ? $clog2(DEPTH) : 1;
   localparam int BANK_BITS = BANKS > 1 ? $clog2(BANKS) : 1;
+  localparam int CLOSE = 16;  // refreshes within 2 * T_REFI, at most
   localparam longint NEVER = -64'd1000000000;  // so long ago that it constrains nothing
 
   logic [BEAT_BITS-1:0] memory[MEMORY_BEATS];
@@ -60,7 +65,7 @@ module dram #(
   logic [31:0] limit_beats = MEMORY_BEATS;  // addresses from here on are refused
 
   // counters, since reset
-  longint read_beats, write_beats, row_hits, row_misses, refreshes, turnarounds, busy_ps;
+  longint read_beats, write_beats, row_hits, row_misses, refreshes, forced_refreshes, turnarounds, busy_ps;
 
   // recorded requests: {write, address}, edge of acceptance, end of the burst
   localparam int TRACE_ENTRIES = TRACE_DEPTH > 1 ? TRACE_DEPTH : 2;
@@ -72,6 +77,11 @@ module dram #(
 
   // time of this edge, banks and bus
   longint now, refresh_due;
+  int     owed;  // refreshes that fell due, less those done
+  int     postponed;  // refreshes that fell due since the last one
+  longint idle_from;  // the later of: end of reset, the last completion of all requests, end of the last refresh
+  longint refreshed[CLOSE];  // commands of the last refreshes, oldest at `oldest_refresh`
+  logic [$clog2(CLOSE)-1:0] oldest_refresh;
   logic   open[BANKS];
   longint row[BANKS];
   longint activate_ok[BANKS];  // earliest activate of a closed bank
@@ -130,8 +140,34 @@ module dram #(
       open[b] = 0;
       activate_ok[b] = at + 64'(T_RFC);
     end
+    refreshed[oldest_refresh] = at;
+    oldest_refresh += 1;
+    idle_from = at + 64'(T_RFC);
     refreshes += 1;
-    refresh_due += 64'(T_REFI);
+    owed -= 1;
+    postponed = 0;
+  endtask
+
+  // Whether there is nothing else to do at this edge, and has not been for long enough.
+  function automatic logic idles();
+    if (count > 0 || req_valid || owed <= -REFRESHES_MOVED) return 0;
+    if (now < refreshed[oldest_refresh] + 2 * 64'(T_REFI)) return 0;
+    return now - idle_from >= (owed > 0 ? 64'(T_IDLE) : 64'(T_IDLE_EARLY));
+  endfunction
+
+  // A refresh falls due; one is done when too many are owed or postponed in a row, or in idle time.
+  task automatic refresh_if_wanted();
+    if (now >= refresh_due) begin
+      refresh_due += 64'(T_REFI);
+      owed += 1;
+      postponed += 1;
+    end
+    if (owed > REFRESHES_MOVED || postponed > REFRESHES_MOVED) begin
+      forced_refreshes += 1;
+      refresh();
+    end else if (idles()) begin
+      refresh();
+    end
   endtask
 
   // End of the data burst of a request accepted now; updates banks, bus and counters.
@@ -224,6 +260,11 @@ module dram #(
     if (rst) begin
       now = 0;
       refresh_due = 64'(T_REFI);
+      owed = OWED;
+      postponed = 0;
+      idle_from = 0;
+      for (int i = 0; i < CLOSE; i++) refreshed[i] = NEVER;
+      oldest_refresh = 0;
       for (int b = 0; b < BANKS; b++) begin
         open[b] = 0;
         row[b] = 0;
@@ -248,6 +289,7 @@ module dram #(
       row_hits = 0;
       row_misses = 0;
       refreshes = 0;
+      forced_refreshes = 0;
       turnarounds = 0;
       busy_ps = 0;
       trace_count = 0;
@@ -256,7 +298,7 @@ module dram #(
       fault_kind <= 0;
       fault_address <= '0;
     end else begin
-      if (!IDEAL && now >= refresh_due) refresh();
+      if (!IDEAL) refresh_if_wanted();
       if (waiting && (!req_valid || req_write != waiting_write || req_address != waiting_address ||
                       (req_write && (req_data != waiting_data || req_mask != waiting_mask)))) begin
         refuse(3, waiting_address);
@@ -274,6 +316,7 @@ module dram #(
         if (!queue_write[head]) rsp_data <= queue_data[head];
         head = 32'(head) == DEPTH - 1 ? '0 : head + 1'b1;
         count -= 1;
+        if (count == 0) idle_from = later(idle_from, now);
       end
       req_ready <= count < DEPTH;
       now += 64'(CLOCK_PS);

@@ -13,15 +13,18 @@ _NEVER = -(1 << 60)
 @dataclass(frozen=True)
 class DDR3:
     """A rank with closed rows. start_cycle: cycles from reset to the image's start; refreshes and the phase of the
-    DRAM's clock depend on it. result_address: beat where the result goes, None: behind one image."""
+    DRAM's clock depend on it. result_address: beat where the result goes, None: behind one image. owed: refreshes owed
+    at the end of reset."""
 
     timing: Timing = DDR3_1600K
     start_cycle: int = 0
     result_address: int | None = None
+    owed: int = 0
 
     def __post_init__(self) -> None:
         if self.start_cycle < 0:
             raise BadInput(f"a run wants to start 0 cycles or more after reset, not {self.start_cycle}")
+        self.timing.check_owed(self.owed)
 
 
 Memory = Ideal | DDR3
@@ -58,13 +61,13 @@ class DramPort:
             t = memory.timing
             self._start = memory.start_cycle
             self._row_beats = t.row_bytes // p.dram_beat_bytes
-            self._rank = Rank(t, max(1, p.dram_beat_bytes // t.burst_bytes), dict.fromkeys(COUNTERS, 0))
+            self._rank = Rank(t, max(1, p.dram_beat_bytes // t.burst_bytes), dict.fromkeys(COUNTERS, 0), memory.owed)
 
     def accept(self, cycle: int, write: bool, address: int) -> None:
         """A request is sent in this cycle."""
         edge_ps = (cycle + self._start) * self._clock_ps
         if self._rank is not None:
-            self._rank.refresh_until(edge_ps, self._clock_ps)
+            self._rank.refresh_until(edge_ps, self._clock_ps, (self._last + self._start) * self._clock_ps)
             done_ps = self._rank.serve(edge_ps, write, address // self._row_beats)
         else:
             assert self._ideal is not None

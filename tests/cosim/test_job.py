@@ -29,6 +29,7 @@ def outcome(images: int, start: int = 0, first: str = "") -> Outcome:
         events=np.arange(start, start + 5 * images, dtype=np.int64).reshape(images, 5),
         activates=np.arange(images, dtype=np.int64) + start,
         refreshes=np.arange(images, dtype=np.int64) + start + 1,
+        forced_refreshes=np.arange(images, dtype=np.int64) + start + 2,
         stopped=np.ones(images, dtype=np.int64),
         winners=np.full(images, start, dtype=np.int64),
         words=10 * images,
@@ -87,6 +88,7 @@ def test_outcomes_join_in_order() -> None:
     assert joined.events.shape == (6, 5)
     assert joined.activates.tolist() == [0, 1, 50, 90, 91, 92]
     assert joined.refreshes.tolist() == [1, 2, 51, 91, 92, 93]
+    assert joined.forced_refreshes.tolist() == [2, 3, 52, 92, 93, 94]
     assert joined.winners.tolist() == [0, 0, 50, 90, 90, 90]
     assert (joined.words, joined.mismatches, joined.first) == (60, 11, "second")
     assert (joined.cycles, joined.seconds) == (440, 1.5)

@@ -10,7 +10,7 @@ import hw.fetch
 import hw.post
 import hw.tile
 from cosim.cycles import START_CYCLE
-from cosim.dram import Request, dram_config, replay
+from cosim.dram import Request, Timing, dram_config, replay
 from cosim.prepare import prepare
 from cosim.simulate import simulate_jobs
 from golden.mapping import map_network
@@ -38,12 +38,17 @@ def test_the_queues_are_as_deep_as_the_tiles() -> None:
     )
 
 
-@pytest.mark.parametrize("memory", [Ideal(), Ideal(3_000, 0), DDR3(), DDR3(start_cycle=1951)])
+@pytest.mark.parametrize(
+    "memory",
+    [Ideal(), Ideal(3_000, 0), DDR3(), DDR3(start_cycle=1951), DDR3(owed=8), DDR3(Timing(t_refi=780_000), 7)],
+)
 @pytest.mark.parametrize("name", ["small", "paper32"])
 def test_the_port_is_as_fast_as_the_replay(name: str, memory: Memory) -> None:
     p, rng = preset(name), random.Random(3)
-    config = dram_config(p, p.dram_beats, ideal=memory if isinstance(memory, Ideal) else None)
-    start = memory.start_cycle if isinstance(memory, DDR3) else 0
+    if isinstance(memory, DDR3):
+        config, start = dram_config(p, p.dram_beats, timing=memory.timing, owed=memory.owed), memory.start_cycle
+    else:
+        config, start = dram_config(p, p.dram_beats, ideal=memory), 0
     port, trace, answers, address, full = DramPort(p, memory), [], [], 0, 0
     for cycle in range(6000):
         full += not port.ready
