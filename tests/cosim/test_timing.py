@@ -1,5 +1,6 @@
 """The model of the tile's cycles against RTL, by equality: every kind of cycle, on random networks."""
 
+import contextlib
 import random
 from pathlib import Path
 
@@ -9,18 +10,18 @@ import hw.dma
 import hw.fetch
 import hw.post
 import hw.tile
-from cosim.cycles import START_CYCLE
+from cosim.cycles import PAUSE, START_CYCLE
 from cosim.dram import Request, Timing, dram_config, replay
 from cosim.prepare import prepare
-from cosim.simulate import simulate_jobs
+from cosim.simulate import simulate_jobs, tile_build
 from golden.mapping import map_network
-from golden.timing import DDR3, Ideal, Memory, predict
+from golden.timing import DDR3, Ideal, Memory, predict, predict_images
 from golden.timing.machine import Depths
 from golden.timing.memory import DramPort
 from hw.errors import BadInput
 from hw.events import CYCLE_KINDS, event_names
 from hw.params import preset
-from tests.cosim.tiles import IDEAL, params_of, tile
+from tests.cosim.tiles import IDEAL, MEMORY_BEATS, params_of, tile
 from tests.golden.random_networks import images, random_case
 
 SEEDS = range(40, 52)
@@ -71,6 +72,26 @@ def test_the_port_is_as_fast_as_the_replay(name: str, memory: Memory) -> None:
 def test_every_kind_of_cycle_equals_rtl(name: str, memory: str, tmp_path: Path) -> None:
     """Each increment of random networks; of an increment one image, whose start after reset is known."""
     compare(name, memory, tmp_path)
+
+
+@pytest.mark.cosim
+def test_every_kind_of_refresh_equals_rtl(tmp_path: Path) -> None:
+    """Three images one after the other, from the worst start, with refreshes that fall due ten times as often."""
+    p, jobs, predicted = params_of("small"), [], []
+    timing = Timing(t_refi=780_000, t_rfc=100_000, t_idle=20_000, t_idle_early=60_000)
+    for seed in SEEDS:
+        nets, shape = random_case(seed, p)
+        with contextlib.suppress(BadInput):  # too large for the tile
+            mapped = map_network(nets, p)
+            job = prepare(mapped, images(3, shape, p, seed), increment=0)
+            memory = DDR3(timing, START_CYCLE, job.result_address, owed=8)
+            jobs.append(job)
+            predicted.append([one.cycles for one in predict_images(mapped, 0, memory, 3, pause=PAUSE)])
+    simulation = tile_build(p, MEMORY_BEATS, timing=timing, owed=8)
+    outcomes = simulate_jobs(simulation, jobs, tmp_path, seed=1)
+    assert [outcome.events[:, event_names(p.activity).index("cycles")].tolist() for outcome in outcomes] == predicted
+    forced, done = (sum(int(getattr(o, name).sum()) for o in outcomes) for name in ("forced_refreshes", "refreshes"))
+    assert 0 < forced < done
 
 
 @pytest.mark.slow

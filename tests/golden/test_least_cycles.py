@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from golden.dram_timing import DDR3_1600K
 from golden.limits import BURST_NS, limit_sbcap
 from golden.mapping import map_network
 from golden.mapping.pieces import Block, pieces_of, split, steps_of
@@ -160,11 +159,9 @@ def by_weights(row: str, in_use: int, lines: int) -> tuple[int, list[str]]:
     pieces = pieces_of(view_of(hidden, p), lines)
     assert max(piece.lines for piece in pieces) == lines
     reading = later_blocks(hidden, rows, p) * sum(max(0, piece.lines - HIDDEN_LINES) for piece in pieces)
-    clock_ps = round(p.clock_ns * 1000)
-    still = max(reading, others * clock_ps // DDR3_1600K.t_refi * DDR3_1600K.t_rfc // clock_ps)
     drain = INTO_LAST_FC + compute_cycles(last, p) + AT_THE_END
-    least = end + others + still + drain
-    return least, shown(row, end, beats, in_use, held, others, lines, still, drain, least, most(net, p))
+    least = end + others + reading + drain
+    return least, shown(row, end, beats, in_use, held, others, lines, reading, drain, least, most(net, p))
 
 
 @pytest.mark.parametrize("cells", BY_WEIGHTS, ids=lambda cells: cells[0])
