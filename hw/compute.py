@@ -79,7 +79,7 @@ class ComputeEngine(Component):
     dma_done, read_done, written : the sync counters; read_done is driven here.
     post_ready : In(1), post-processing can take another Compute; post_push : Out(1), it shall take head_compute.
     read, source, banks, row_<b> : Out, the gather from a neuron buffer; port_free : In(1), it may happen.
-    crowded : In(1), weights wait for SB: no weight line is read.
+    crowded : In(1), weights wait for SB: no line is read where every cycle reads one.
     hold : Out(1), the words that source has read are still needed.
     fetch : Out(fetch_layout) at stage 0, valid with ``issue`` (weights) or alone (bias).
     issue : Out(1), step : Out(step_layout). drained : In(1), accumulator drain_index : In is free again.
@@ -88,7 +88,7 @@ class ComputeEngine(Component):
     Timing: one cycle to take a window or a compute, one for a bias line, then one line of one step per cycle. A
     window, and a compute without a bias line that may start, is taken with the last issue of the compute before it. A
     step whose cells are held already (see Cursor), or that has no lanes, reads nothing and does not wait for the port.
-    The first step of a line of weights waits until the engine is not ``crowded``.
+    While the engine is ``crowded``, a compute with tiles of one step waits: it would leave SB no cycle.
     In the first line of ``first`` computes every step takes its accumulator, and waits until that is free.
     """
 
@@ -138,7 +138,7 @@ class ComputeEngine(Component):
         next_index = Signal(range(p.accumulators))
         taken, freed, used = (Signal(p.accumulators, name=name) for name in ("taken", "freed", "used"))
         last_line, tile_done, ends, lanes_left = Signal(), Signal(), Signal(), Signal(range(p.synapses + 1))
-        adds, reads, line_begins = Signal(), Signal(), Signal()
+        adds, reads, yields = Signal(), Signal(), Signal()
         m.d.comb += [
             last_line.eq(line == c.lines - 1),
             tile_done.eq((step == c.tile - 1) | cursor.last),
@@ -146,7 +146,7 @@ class ComputeEngine(Component):
             lanes_left.eq(Mux(last_line, c.last_lanes, window.taps)),
             adds.eq(lanes_left != 0),
             reads.eq(adds & cursor.fresh),
-            line_begins.eq(adds & (step == 0)),
+            yields.eq(self.crowded & adds & (c.tile == 1)),
             next_index.eq(Mux(index == c.sum_last, c.sum_first, index + 1)),
             window.window.eq(self.head_window),
             window.at.eq(cursor.place),
@@ -205,16 +205,16 @@ class ComputeEngine(Component):
             with m.Case(State.RUN):
                 with m.If(~room):
                     m.d.comb += self.cycle.eq(Cycle.STALL_ACCUMULATOR)
-                with m.Elif((line_begins & self.crowded) | (reads & ~self.port_free)):
+                with m.Elif(yields | (reads & ~self.port_free)):
                     m.d.comb += self.cycle.eq(Cycle.STALL_PORT)
                 with m.Else():
                     m.d.comb += [self.issue.eq(1), self.cycle.eq(Cycle.COMPUTE)]
                     m.d.comb += start.eq(ends & may_start & self.post_ready & ~head.load_bias)
                     m.d.comb += window.set.eq(ends & self.head_valid & self.head_is_window)
         m.d.comb += [
-            self.read.eq((state == State.RUN) & room & reads & ~(line_begins & self.crowded)),
+            self.read.eq((state == State.RUN) & room & reads & ~yields),
             self.hold.eq(state == State.RUN),
-            self.fetch.weights.eq(self.issue & line_begins),
+            self.fetch.weights.eq(self.issue & adds & (step == 0)),
             self.head_ready.eq(start | window.set),
             self.post_push.eq(start),
             cursor.start.eq(start),

@@ -7,14 +7,18 @@ from amaranth.lib.wiring import Component, In, Out
 from hw.isa import SYNC_BITS, Isa
 
 FETCH_AHEAD = 8
+# Instructions that are asked for one behind the other, once there is room for them: one alone sends the DRAM from the
+# row of the weights to its own and back.
+FETCH_TOGETHER = 4
 
 
 class Fetch(Component):
     """Members: start : In(1), address (beats), length (instructions) : In, begin a segment (only when done).
     req_valid, req_address : Out, req_ready : In. rsp_valid, rsp : In, answers to this block's reads.
     valid, instruction : Out, ready : In. done : Out(1), every instruction of the segment was taken.
-    Timing: up to ``FETCH_AHEAD`` instructions are asked for or held; the whole segment is always read, so that the
-    number of bursts does not depend on where it is left.
+    Timing: up to ``FETCH_AHEAD`` instructions are asked for or held; once there is room for ``FETCH_TOGETHER``, as many
+    as there is room for. The whole segment is always read, so that the number of bursts does not depend on where it is
+    left.
     """
 
     def __init__(self, isa: Isa) -> None:
@@ -44,9 +48,12 @@ class Fetch(Component):
         left, untaken = Signal(SYNC_BITS), Signal(SYNC_BITS)
         beat, arrived = Signal(range(beats + 1)), Signal(range(beats + 1))
         held = Signal(range(FETCH_AHEAD + 1))
-        ask, take = Signal(), Signal()
+        ask, take, full, low, filling = Signal(), Signal(), Signal(), Signal(), Signal()
+        m.d.sync += filling.eq((filling | low) & ~full)
         m.d.comb += [
-            self.req_valid.eq((left != 0) & ((beat != 0) | (held != FETCH_AHEAD))),
+            full.eq(held == FETCH_AHEAD),
+            low.eq(held <= FETCH_AHEAD - FETCH_TOGETHER),
+            self.req_valid.eq((left != 0) & ((beat != 0) | low | (filling & ~full))),
             ask.eq(self.req_valid & self.req_ready),
             self.valid.eq(queue.r_rdy),
             self.instruction.eq(queue.r_data),

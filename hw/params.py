@@ -236,10 +236,9 @@ class TileParams:
 
     @property
     def crowd(self) -> int:
-        """Beats of weights that, waiting for SB, go before the compute engine's reads: half of those in flight.
+        """Beats of weights that, waiting for SB, go before reads of a line in every cycle: half of those in flight.
 
-        Fewer would delay held lines, on which many steps wait; more would let the bus stand still, since room for an
-        answer is reserved before it is asked for.
+        With more of them the bus would stand still, since room for an answer is reserved before it is asked for.
         """
         return max(1, self.dram_outstanding // 2)
 

@@ -1,5 +1,5 @@
 """Where constants, spilled maps and images lie in DRAM: apart by so many rows that what is used together meets in few
-banks."""
+banks; and which of an increment's programs is the quickest there."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +14,22 @@ from hw.params import TileParams
 IMAGES = 2  # of a short increment that are predicted: each lies in other rows
 SHORT_CYCLES, MOST_CYCLES = 15_000, 45_000  # of an increment; a longer one loses little to row misses
 
-Assemble = Callable[[Gaps, Sequence[int]], Mapped]
-"""Free beats, and beats from the scratch area's start to each increment's maps in it."""
+
+@dataclass(frozen=True)
+class Choice:
+    """Gaps; each increment's beats from the scratch area's start to its maps, and which of its programs it takes."""
+
+    gaps: Gaps
+    scratch: tuple[int, ...]
+    programs: tuple[int, ...]
+
+    @classmethod
+    def first(cls, increments: int) -> "Choice":
+        """No gaps, and everybody's first program."""
+        return cls(Gaps(), (0,) * increments, (0,) * increments)
+
+
+Assemble = Callable[[Choice], Mapped]
 
 
 def gaps(p: TileParams) -> list[int]:
@@ -24,39 +38,41 @@ def gaps(p: TileParams) -> list[int]:
     return [row * row_beats for row in range(DDR3_1600K.banks)]
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Gaps, and each increment's beats from the scratch area's start to its maps."""
-
-    gaps: Gaps
-    scratch: tuple[int, ...]
-
-
-def quickest(assemble: Assemble, increments: int, together: bool) -> Mapped:
+def quickest(assemble: Assemble, programs: Sequence[int], together: bool) -> Mapped:
     """The program with the fewest predicted cycles: by the places of constants (every second bank) and images, the same
-    for all increments, then by that of each increment's scratch maps, or of all of them ``together``; images and
-    scratch maps once more, as one depends on the other."""
-    places = _Places(Gaps(), (0,) * increments)
-    first = assemble(places.gaps, places.scratch)
+    for all increments, then by that of each increment's scratch maps, or of all of them ``together``; by each
+    increment's choice of its ``programs``; images and scratch maps once more, as all depend on each other."""
+    increments = len(programs)
+    places = Choice.first(increments)
+    first = assemble(places)
     apart = gaps(first.params)
     found = {k: predict_images(first, k, DDR3(), 1)[0].cycles for k in range(increments)}
     images = {k: IMAGES if count < SHORT_CYCLES else 1 for k, count in found.items() if count < MOST_CYCLES}
-    known: dict[_Places, dict[int, int]] = {}
+    known: dict[Choice, dict[int, int]] = {}
 
-    def cycles(tried: _Places) -> dict[int, int]:
+    def of_one(mapped: Mapped, k: int) -> int:
+        return sum(image.cycles for image in predict_images(mapped, k, DDR3(), images[k]))
+
+    def cycles(tried: Choice) -> dict[int, int]:
         if tried not in known:
-            mapped = assemble(tried.gaps, tried.scratch)
-            known[tried] = {
-                k: sum(image.cycles for image in predict_images(mapped, k, DDR3(), count))
-                for k, count in images.items()
-            }
+            mapped = assemble(tried)
+            known[tried] = {k: of_one(mapped, k) for k in images}
         return known[tried]
 
-    def by_gaps(constants: Sequence[int]) -> _Places:
+    def by_gaps(constants: Sequence[int]) -> Choice:
         tried = [replace(places, gaps=Gaps(ahead, behind)) for ahead in constants for behind in apart]
         return tried[_least([cycles(at) for at in tried])]
 
-    def by_scratch() -> _Places:
+    def by_programs() -> Choice:
+        """Program after program, each where that helps all increments: a longer one moves what lies behind it."""
+        best = places
+        for k in images:
+            tried = [_with(best, k, number) for number in range(programs[k])]
+            quick = min(tried, key=lambda choice: of_one(assemble(choice), k))
+            best = [best, quick][_least([cycles(best), cycles(quick)])]
+        return best
+
+    def by_scratch() -> Choice:
         moved = [cycles(replace(places, scratch=(gap,) * increments)) for gap in apart]
         if together:
             return replace(places, scratch=(apart[_least(moved)],) * increments)
@@ -68,9 +84,16 @@ def quickest(assemble: Assemble, increments: int, together: bool) -> Mapped:
     places = by_gaps(apart[::2])
     if first.scratch_beats:
         places = by_scratch()
+    places = by_programs()
+    if first.scratch_beats:
         places = by_gaps([places.gaps.constants])
         places = by_scratch()
-    return assemble(places.gaps, places.scratch)
+    return assemble(places)
+
+
+def _with(choice: Choice, k: int, program: int) -> Choice:
+    """The same with another program of increment ``k``."""
+    return replace(choice, programs=(*choice.programs[:k], program, *choice.programs[k + 1 :]))
 
 
 def _least(tried: Sequence[Mapping[int, int]]) -> int:

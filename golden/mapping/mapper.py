@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from golden.counts import count
-from golden.mapping.assembly import Gaps, Planned, assemble, code_of
-from golden.mapping.banks import gaps, quickest
+from golden.mapping.assembly import Planned, assemble, code_of
+from golden.mapping.banks import Choice, gaps, quickest
 from golden.mapping.emission import Constants
 from golden.mapping.fusion import cut_networks, fused_sizes
 from golden.mapping.layer_plan import Input, LayerPlan
@@ -32,20 +32,18 @@ from golden.mapping.reuse import (
     summable,
 )
 from golden.mapping.schedule import schedule, scores_store
+from golden.mapping.search import PRICES, search_plans
 from golden.mapping.slabs import input_rows
 from golden.mapping.tables import Shared, Tables, WeightTable
 from golden.mapping.view import cells_of, view_of
 from golden.network import Layer, Network
-from golden.timing import DDR3, predict
+from golden.timing import DDR3, Ideal, predict
 from hw.errors import BadInput
 from hw.events import WORK
 from hw.instructions import Base, Decide, End, Instruction
 from hw.isa import Isa, isa
 from hw.params import TileParams
 
-PRICES = ((1.0, 0.1), (1.0, 0.4), (1.0, 1.0), (0.3, 1.0))  # of computing and of DRAM time, tried in turn
-ALTERNATIVES = 10  # other plans of a layer that are tried
-SEARCHED_OPERATIONS = 10_000  # of all tries of a layer together, at most
 CUTS = 4  # blocks of a layer, at most, that start within a block of weights
 
 
@@ -96,15 +94,21 @@ def _words(layer: Layer, first: int, p: TileParams) -> np.ndarray:
 @dataclass(frozen=True)
 class _Candidate:
     """One way to run an increment: predicted cycles, the price of it, plans, operations, scratch area, constants of its
-    own and where it finds all of them."""
+    own and where it finds all of them. others: the next best ways, which have the same constants."""
 
-    cycles: int
+    cycles: float
     price: float
     plans: tuple[LayerPlan, ...]
     ops: tuple[Op, ...]
     scratch_beats: int
     constants: bytes
     tables: Constants
+    others: tuple["_Candidate", ...] = ()
+
+    @property
+    def ways(self) -> tuple["_Candidate", ...]:
+        """It and the others."""
+        return (self, *self.others)
 
 
 def _work(found: _Candidate, p: TileParams) -> int:
@@ -164,20 +168,23 @@ class _Mapper:
         chain = [one if later is None else later for one, later in zip(fresh, resumed, strict=True)]
         work = sum(self.rate**k * _work(found, p) for k, found in enumerate(chain)) if self.reuse == "work" else 0.0
         self.score = work, sum(math.log(max(found.price, 1)) for found in (*fresh, *chain))
-        scratch_beats = max(found.scratch_beats for found in every)
+        scratch_beats = max(way.scratch_beats for found in every for way in found.ways)
         together = places.beats > 0  # kept maps lie where every segment looks for them
         if self.search and scratch_beats:
             scratch_beats += max(gaps(p))
 
-        def assembled(apart: Gaps, moved: Sequence[int]) -> Mapped:
-            planned = [Planned(found.plans, found.ops, at) for found, at in zip(fresh, moved, strict=True)]
+        def assembled(choice: Choice) -> Mapped:
+            chosen = [one.ways[number] for one, number in zip(fresh, choice.programs, strict=True)]
+            planned = [Planned(found.plans, found.ops, at) for found, at in zip(chosen, choice.scratch, strict=True)]
             later = [
                 None if found is None else Planned(found.plans, found.ops, at)
-                for found, at in zip(resumed, moved, strict=True)
+                for found, at in zip(resumed, choice.scratch, strict=True)
             ]
-            return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, apart, p)
+            return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, choice.gaps, p)
 
-        return lambda: quickest(assembled, len(nets), together) if self.search else assembled(Gaps(), [0] * len(nets))
+        if not self.search:
+            return lambda: assembled(Choice.first(len(nets)))
+        return lambda: quickest(assembled, [len(one.ways) for one in fresh], together)
 
     def _choose(self, constants: Tables, shared: Shared) -> list[Kept]:
         """What the segments of an escalated run keep, by the cost of quickly made plans."""
@@ -223,43 +230,26 @@ class _Mapper:
             found = _Candidate(0, 0.0, tuple(chosen), tuple(ops), beats, constants.since(own), tables)
             if not self.predicts:
                 return found
-            cycles = self._predicted(found, len(constants.raw) // p.dram_beat_bytes)
-            return replace(found, cycles=cycles, price=self._price(found, cycles))
+            return self._priced(found, len(constants.raw) // p.dram_beat_bytes)
 
-        best = self._improved(net, build)
+        rows = self._bias_rows(net)
+        if self.search:
+            best, *others = search_plans(net, p, rows, build)
+        else:
+            best, others = build(Planner(p, rows, PRICES[1]).network(net)), []
+        if self.reuse is None and self.prices is None:  # the quickest of them depends on places in DRAM
+            best = replace(best, others=tuple(one for one in others if one.constants == best.constants))
         constants.back_to(own)
         constants.raw += best.constants
         return best
 
-    def _price(self, found: _Candidate, cycles: int) -> float:
-        """What the search makes least: cycles, or the prices of all events."""
+    def _priced(self, found: _Candidate, constant_beats: int) -> _Candidate:
+        """With its cycles, and what the search makes least: them, or the prices of all events."""
+        cycles = self._predicted(found, constant_beats)
         if self.prices is None:
-            return cycles
+            return replace(found, cycles=cycles, price=cycles)
         events = {**count([op.instruction for op in found.ops], self.p), "cycles": cycles}
-        return sum(price * events[name] for name, price in self.prices.items())
-
-    def _improved(self, net: Network, build: Callable[[list[LayerPlan]], "_Candidate"]) -> "_Candidate":
-        """The quickest of the plans at several prices, then with other plans of single layers as long as that helps."""
-        if not self.search:
-            return build(Planner(self.p, self._bias_rows(net), PRICES[1]).network(net))
-        planners = [Planner(self.p, self._bias_rows(net), prices) for prices in PRICES]
-        found: dict[tuple[LayerPlan, ...], tuple[Planner, list[LayerPlan]]] = {}
-        for planner in planners:  # at several prices the same plans are often the cheapest
-            plans = planner.network(net)
-            found.setdefault(tuple(replace(plan, cost=0.0) for plan in plans), (planner, plans))
-        best, planner = min(
-            ((build(plans), planner) for planner, plans in found.values()), key=lambda pair: pair[0].price
-        )
-        for index in [*range(len(net.layers)), 0]:  # what suits the first layer may have changed with those behind
-            most = min(ALTERNATIVES, SEARCHED_OPERATIONS // len(best.ops))
-            for other in planner.alternatives(net, best.plans, index, most):
-                tried = build([*best.plans[:index], other, *best.plans[index + 1 :]])
-                best = min(best, tried, key=lambda candidate: candidate.price)
-        for index in range(len(net.layers)):
-            for other in best.plans[index].shorter_tiles():
-                tried = build([*best.plans[:index], other, *best.plans[index + 1 :]])
-                best = min(best, tried, key=lambda candidate: candidate.price)
-        return best
+        return replace(found, cycles=cycles, price=sum(price * events[name] for name, price in self.prices.items()))
 
     # -- constants -----------------------------------------------------------------------------------------------
 
@@ -329,8 +319,9 @@ class _Mapper:
         tables.append((own_bias, rows, len(cut)))
         return Constants((*shared.weights, own), tuple(tables), places, rows + own_rows, shared.ones)
 
-    def _predicted(self, found: "_Candidate", constant_beats: int) -> int:
-        """Cycles of an increment's operations, were it the only one in DRAM."""
+    def _predicted(self, found: "_Candidate", constant_beats: int) -> float:
+        """Cycles of an increment's operations, were it the only one in DRAM: the mean of those on DDR3 and on ideal
+        memory, as its places, which are chosen later, may hit or miss rows."""
         p, first, ops, scratch_beats = self.p, self.isa.instruction_beats, found.ops, found.scratch_beats
         constants_at = first * (len(ops) + 3)  # Entry, Decide, End
         scratch_at = constants_at + constant_beats
@@ -339,7 +330,7 @@ class _Mapper:
         image_beats = channels * height * run_beats(width, p)
         segment = (*code[:-1], Decide(0, 1), code[-1], End())
         trial = _Trial(p, 0, (first,), scratch_at + scratch_beats, image_beats, 1, (segment,))
-        return predict(trial, 0, DDR3()).cycles
+        return sum(predict(trial, 0, memory).cycles for memory in (DDR3(), Ideal())) / 2
 
     # -- addresses -----------------------------------------------------------------------------------------------
 

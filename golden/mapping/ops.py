@@ -8,6 +8,7 @@ operations that touch the same row in order.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from hw.instructions import Buffer, Compute, Load, Store, Window
 from hw.isa import replace_waits
 from hw.params import TileParams
 
-LEAST_LINES = 2  # weight lines of a load that is cut: every part costs an instruction
+LEAST_LINES = 2  # weight lines of a load that is cut where a compute ends: every part costs an instruction
+LEAST_PART = 4  # and of one that is cut because its rows get free one after the other
 
 
 class Region(Enum):
@@ -90,6 +92,10 @@ class _Table:
     def most(self, rows: Iterable[Cells]) -> int:
         return max((int(self._rows[r.space][r.first : r.end].max()) for r in rows if r.end > r.first), default=0)
 
+    def each(self, rows: Cells) -> np.ndarray:
+        """The numbers of some cells."""
+        return self._rows[rows.space][rows.first : rows.end]
+
     def put(self, rows: Iterable[Cells], value: int) -> None:
         for r in rows:
             self._rows[r.space][r.first : r.end] = np.maximum(self._rows[r.space][r.first : r.end], value)
@@ -128,18 +134,47 @@ def hoist(ops: Sequence[Op], p: TileParams) -> list[Op]:
                 in_use.put(op.reads + op.writes, place + 1)
                 line.append([])
             continue
-        earliest = place
-        if isinstance(op.instruction, Load):
-            earliest = max(in_use.most(op.writes), moved.most(op.writes))
-            if op.region == Region.SCRATCH:
-                spans = (at for first, end, at in stores if first < op.beats[1] and op.beats[0] < end)
-                earliest = max(earliest, max(spans, default=0))
-            earliest = min(earliest, place)
-        else:
+        if isinstance(op.instruction, Store):
             stores.append((*op.beats, place))
-        moved.put(op.reads + op.writes, earliest)
-        transfers.append((earliest, place, op))
+            moved.put(op.reads, place)
+            transfers.append((place, place, op))
+            continue
+        least = 0
+        if op.region == Region.SCRATCH:
+            spans = (at for first, end, at in stores if first < op.beats[1] and op.beats[0] < end)
+            least = max(spans, default=0)
+        for part in _parts(op, in_use, moved, p):
+            earliest = min(max(in_use.most(part.writes), moved.most(part.writes), least), place)
+            moved.put(part.writes, earliest)
+            transfers.append((earliest, place, part))
     return _merge(line, transfers, p)
+
+
+def _parts(op: Op, in_use: _Table, moved: _Table, p: TileParams) -> list[Op]:
+    """A load of weights, cut where rows of SB are free at another time; parts of few lines stay with the later ones."""
+    load = op.instruction
+    if not isinstance(load, Load) or load.buffer != Buffer.SB or load.runs < 2 * LEAST_PART:
+        return [op]
+    free = np.maximum(in_use.each(op.writes[0]), moved.each(op.writes[0]))
+    cuts = [0]
+    for line in np.flatnonzero(np.diff(free)) + 1:
+        if line - cuts[-1] >= LEAST_PART and load.runs - line >= LEAST_PART:
+            cuts.append(int(line))
+    return [_lines(op, *ends, p) for ends in pairwise([*cuts, load.runs])]
+
+
+def _lines(op: Op, first: int, end: int, p: TileParams) -> Op:
+    """Weight lines [first, end) of a load of weights."""
+    load = op.instruction
+    assert isinstance(load, Load)
+    row, start = load.row + first, first * load.run_beats
+    last = op.beats[1] if end == load.runs else op.beats[0] + end * load.run_beats
+    part = replace(
+        load, address=load.address + start, row=row, runs=end - first,
+        last_words=load.last_words if end == load.runs else p.synapses,
+    )  # fmt: skip
+    cells = Cells(Buffer.SB, row, load.row + end)
+    return replace(op, instruction=part, writes=(cells,), beats=(op.beats[0] + start, last))
 
 
 def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TileParams) -> list[Op]:
@@ -187,21 +222,7 @@ def _cut(op: Op, cycles: float, p: TileParams) -> tuple[Op | None, Op | None]:
         return op, None
     if lines < min(LEAST_LINES, load.runs):
         return None, op
-    row, address = load.row + lines, load.address + lines * load.run_beats
-    first = replace(load, runs=lines, last_words=p.synapses)
-    rest = replace(load, runs=load.runs - lines, row=row, address=address)
-    span = lines * load.run_beats
-    return (
-        replace(
-            op, instruction=first, writes=(Cells(Buffer.SB, load.row, row),), beats=(op.beats[0], op.beats[0] + span)
-        ),
-        replace(
-            op,
-            instruction=rest,
-            writes=(Cells(Buffer.SB, row, row + rest.runs),),
-            beats=(op.beats[0] + span, op.beats[1]),
-        ),
-    )
+    return _lines(op, 0, lines, p), _lines(op, lines, load.runs, p)
 
 
 def with_waits(ops: Sequence[Op], p: TileParams) -> list[Op]:

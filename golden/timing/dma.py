@@ -81,7 +81,7 @@ class Dma:
     to: where the requester is, of: where the consumer is. beats: what a store has read and DRAM has not taken: address,
     and whether it is the store's last one. reading: one whose words arrive. late: banks of the beat before the
     consumer's that are still to be written. urgent: the consumer's beat has waited for as long as it may. crowded: in
-    the cycle before so many answers waited for SB that no weight line is read.
+    the cycle before so many answers waited for SB that computes which read a line in every cycle do not.
     """
 
     __slots__ = ("queue", "done", "answers", "to", "of", "beats", "reading", "late", "_following", "_reserved",

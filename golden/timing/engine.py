@@ -48,8 +48,8 @@ class Engine:
         self.issues = self.tile_steps * walk.lines
 
     def tick(self, urgent: int, source: int, crowded: bool, dma_done: int, written: int, post_ready: bool) -> int:
-        """A cycle; returns its kind. urgent: banks of buffer ``source`` that a load takes first; crowded: so many weights
-        wait for SB that no line is read."""
+        """A cycle; returns its kind. urgent: banks of buffer ``source`` that a load takes first. crowded: so many
+        weights wait for SB that no line is read where every cycle reads one."""
         self.gather = self.push = self.hold = None
         self.weights = self.complete = self.moved = False
         if self.state == RUN:
@@ -86,8 +86,7 @@ class Engine:
         index = walk.accumulator(self.tile_start + place)
         if allocate and self._used[index]:
             return STALL_ACCUMULATOR
-        weights = not place and walk.reads
-        if crowded and weights:
+        if crowded and walk.reads and walk.tile == 1:
             self.moved = True
             return STALL_PORT
         step = self.tile_start + place
@@ -96,7 +95,7 @@ class Engine:
                 self.moved = True
                 return STALL_PORT
             self.gather = walk, step, line
-        self.weights = weights
+        self.weights = not place and walk.reads
         self.complete = walk.finish and line == walk.lines - 1
         if allocate:
             self._used[index] = True

@@ -19,25 +19,33 @@ class Front:
     """
 
     __slots__ = ("state", "send", "moved", "address", "_items", "_next", "_segment", "_ahead", "_beats", "_left",
-                 "_beat", "_held", "_arrived", "_level", "_sent_transfers", "_sent_computes")  # fmt: skip
+                 "_beat", "_held", "_together", "_filling", "_arrived", "_level", "_sent_transfers",
+                 "_sent_computes")  # fmt: skip
 
-    def __init__(self, program: int, segment: int, items: Sequence[Item], beats: int, fetch_ahead: int) -> None:
-        """program, segment: beats where the Entry and the segment of ``items`` lie. beats: of an instruction."""
+    def __init__(
+        self, program: int, segment: int, items: Sequence[Item], beats: int, fetch_ahead: int, together: int
+    ) -> None:  # fmt: skip
+        """program, segment: beats where the Entry and the segment of ``items`` lie. beats: of an instruction. together:
+        instructions for which there has to be room before one is asked for."""
         self.state = ENTER
         self.send: Item | None = None
         self.moved = False
         self.address = program
         self._items, self._segment, self._beats, self._ahead = items, segment, beats, fetch_ahead
+        self._together, self._filling = together, False
         self._left, self._next = 1, 0
         self._beat = self._held = self._arrived = self._level = self._sent_transfers = self._sent_computes = 0
 
     def wants(self) -> bool:
         """Whether an instruction's beat at ``address`` is asked for in this cycle."""
-        return self._left > 0 and (self._beat > 0 or self._held < self._ahead)
+        room = self._ahead - self._held
+        return self._left > 0 and (self._beat > 0 or room >= self._together or room > 0 and self._filling)
 
     def tick(self, transfers: bool, computes: bool, done: int, written: int, quiet: bool) -> None:
         """A cycle: the queues have room; transfers done, computes written; nothing to compute and no request waits."""
         self.send, self.moved = None, False
+        room = self._ahead - self._held
+        self._filling = room > 0 and (self._filling or room >= self._together)
         if self.state == FINISH:
             self.state, self.moved = DONE, True
         elif not self._level:

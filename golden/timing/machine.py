@@ -16,7 +16,8 @@ SUM_CYCLES = 5  # from a line's issue to the cycle in which post-processing sees
 @dataclass(frozen=True)
 class Depths:
     """Queues of the tile: transfers and computes (hw.tile), transfers whose answers are under way and beats of stores
-    (hw.dma), computes in hw.post, instructions in hw.fetch. patience: cycles until a load is urgent (hw.dma)."""
+    (hw.dma), computes in hw.post, instructions in hw.fetch, asked for together. patience: cycles until a
+    load is urgent (hw.dma)."""
 
     transfers: int = 16
     under_way: int = 4
@@ -24,6 +25,7 @@ class Depths:
     computes: int = 8
     post: int = 4
     fetch: int = 8
+    fetch_together: int = 4
     patience: int = 6
 
 

@@ -98,6 +98,7 @@ def predict_images(
             _items(mapped.segments[increment], bases, p),
             isa(p).instruction_beats,
             depths.fetch,
+            depths.fetch_together,
         )
         machine = Machine(p, front, port, depths)
         kinds = machine.run()

@@ -35,6 +35,7 @@ def test_the_queues_are_as_deep_as_the_tiles() -> None:
         computes=hw.tile.COMPUTE_QUEUE,
         post=hw.post.QUEUE,
         fetch=hw.fetch.FETCH_AHEAD,
+        fetch_together=hw.fetch.FETCH_TOGETHER,
         patience=hw.dma.PATIENCE,
     )
 

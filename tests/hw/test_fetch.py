@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hw.fetch import FETCH_AHEAD, Fetch
+from hw.fetch import FETCH_AHEAD, FETCH_TOGETHER, Fetch
 from hw.isa import isa
 from hw.params import TileParams, preset
 from tests.hw.sim import SHAPES, lone, simulate
@@ -77,10 +77,13 @@ def test_segments_arrive_whole_and_in_order(p: TileParams, stalls: float) -> Non
     simulate(dut, bench)
 
 
-def test_it_asks_ahead_and_stops_there() -> None:
-    """Nobody takes: exactly FETCH_AHEAD instructions are asked for; each one taken lets one more be asked."""
+def test_it_asks_for_several_together() -> None:
+    """Nobody takes: exactly FETCH_AHEAD instructions are asked for; the next ones, one behind the other, once there is
+    room for FETCH_TOGETHER; the last ones of a segment are no fewer for that."""
     p = preset("small")
     i, dut = isa(p), Fetch(isa(p))
+    length = 2 * FETCH_AHEAD + FETCH_TOGETHER - 1
+    assert 1 < FETCH_TOGETHER < FETCH_AHEAD
 
     async def bench(ctx: Any) -> None:
         asked = 0
@@ -95,19 +98,20 @@ def test_it_asks_ahead_and_stops_there() -> None:
 
         ctx.set(dut.req_ready, 1)
         ctx.set(dut.start, 1)
-        ctx.set(dut.length, FETCH_AHEAD + 6)
+        ctx.set(dut.length, length)
         await ctx.tick()
         ctx.set(dut.start, 0)
         await run(60)
         assert asked == FETCH_AHEAD * i.instruction_beats
-        for taken in range(1, 4):
+        for taken in range(1, length + 1):
             ctx.set(dut.ready, 1)
             assert ctx.get(dut.valid)
             await run(1)
             ctx.set(dut.ready, 0)
             await run(30)
-            assert asked == (FETCH_AHEAD + taken) * i.instruction_beats
-        assert not ctx.get(dut.done)
+            wanted = FETCH_AHEAD + taken // FETCH_TOGETHER * FETCH_TOGETHER
+            assert asked == min(wanted, length) * i.instruction_beats, taken
+        assert ctx.get(dut.done)
 
     simulate(dut, bench)
 
