@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cosim.dram import Ideal, dram_config
+from cosim.dram import DDR3_1600K, Ideal, dram_config
 from cosim.job import Job, Outcome
 from cosim.measure import MEMORY_BEATS, commit
 from cosim.prepare import prepare
@@ -44,6 +44,7 @@ IDEAL = Ideal()
 MEMORIES = {"ddr3": None, "ideal": IDEAL}
 START_CYCLE = 5  # of a job's first image after reset: what the bench takes for the registers of a run of one increment
 PAUSE = 5  # cycles that the bench takes for the counters, from an image's last cycle to the next one's first
+STREAM_INTERVALS = 16  # refresh intervals before a stream is counted, and while it is: as many as are owed or pulled in
 STALLS = tuple(kind.name for kind in CYCLE_KINDS[1:])
 _SOURCES = {".py", ".v", ".sv", ".vlt", ".cpp", ".h", ".j2"}
 
@@ -168,6 +169,7 @@ class Group:
                 **figures(mapped.networks[increment], self.params, outcome, without),
                 "predicted_cycles": predicted_cycles(mapped, increment, job),
             }
+            row["stream_cycles"] = stream_cycles(mapped, increment, row["cycles"])
             write_atomic(self.paths[increment], json.dumps(row, indent=1) + "\n")
 
 
@@ -176,6 +178,18 @@ def predicted_cycles(mapped: Mapped, increment: int, job: Job) -> dict[str, int]
     ddr3 = DDR3(start_cycle=START_CYCLE, result_address=job.result_address)
     found = predict_images(mapped, increment, ddr3, job.images, pause=PAUSE)
     return {"ddr3": max(image.cycles for image in found), "ideal": predict(mapped, increment, IDEAL).cycles}
+
+
+def stream_cycles(mapped: Mapped, increment: int, image_cycles: int) -> float:
+    """Predicted cycles of an image, the mean of a long stream of them on DDR3: long enough that no refresh is left to
+    those behind it, and that images lie in rows of all banks."""
+    p = mapped.params
+    images = math.ceil(STREAM_INTERVALS * DDR3_1600K.t_refi / (1000 * p.clock_ns) / (image_cycles + PAUSE))
+    result = mapped.image_address + 2 * images * mapped.image_beats
+    found = predict_images(
+        mapped, increment, DDR3(start_cycle=START_CYCLE, result_address=result), 2 * images, pause=PAUSE
+    )
+    return sum(image.cycles for image in found[images:]) / images
 
 
 def figures(network: Network, params: TileParams, outcome: Outcome, ideal: Outcome) -> Row:

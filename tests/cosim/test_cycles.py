@@ -11,9 +11,12 @@ import torch
 from torch import nn
 
 from cosim import cycles
-from cosim.cycles import STALLS, Request, measure_cycles, nested, smooth_images
+from cosim.cycles import PAUSE, STALLS, START_CYCLE, Request, measure_cycles, nested, smooth_images, stream_cycles
+from cosim.dram import DDR3_1600K
 from cosim.runner import CosimFailed
+from golden.mapping import map_network
 from golden.networks import INPUT_SHAPES, NETWORKS, channels
+from golden.timing import DDR3, predict_images
 from hw.errors import BadInput, CheckFailed
 from hw.params import preset
 from tests.cosim.tiles import params_of
@@ -109,6 +112,7 @@ def test_rows_end_to_end_and_resumed(tiny: Request, tmp_path: Path, monkeypatch:
         assert row["limit_sbcap"] < row["cycles_ideal_dram"] < row["cycles"]
         assert row["predicted_cycles"]["ideal"] == row["cycles_ideal_dram"]
         assert row["predicted_cycles"]["ddr3"] == row["cycles"]
+        assert row["cycles_ideal_dram"] < row["stream_cycles"] < 1.2 * row["cycles"]
         assert row["row_misses"] > 0
         assert row["dram_read"] > row["dram_write"] > 0
         assert row["forced_refreshes"] <= row["refreshes"] <= row["cycles"] * 4 // 7800 + 16  # 8 are pulled in at most
@@ -137,6 +141,24 @@ def test_rows_end_to_end_and_resumed(tiny: Request, tmp_path: Path, monkeypatch:
     lost.write_text("{")
     with pytest.raises(BadInput, match=r"a measured row wants JSON \(.*\): delete the file"):
         measure_cycles(tiny, target, jobs=1, command="tilewatt cycles", folder=folder)
+
+
+def test_a_stream_pays_every_refresh() -> None:
+    """Images that never leave the bus idle: 65 cycles of each 1,950 go to refreshes, though two images see none."""
+    p, t = preset("paper32"), DDR3_1600K
+    (net,) = nested("lenet", (1.0,), p, 1)
+    mapped = map_network([net], p, search=False)
+    (alone,) = predict_images(mapped, 0, DDR3(), 1)
+    found = stream_cycles(mapped, 0, alone.cycles)
+    images = -(-16 * t.t_refi // 4000 // alone.cycles)
+    result = mapped.image_address + 2 * images * mapped.image_beats
+    memory = DDR3(start_cycle=START_CYCLE, result_address=result)
+    every = predict_images(mapped, 0, memory, 2 * images, pause=PAUSE)
+    assert found == sum(image.cycles for image in every[images:]) / images
+    never = DDR3(dataclasses.replace(t, t_refi=10**12), START_CYCLE, result)
+    none = predict_images(mapped, 0, never, 2 * images, pause=PAUSE)
+    free = sum(image.cycles for image in none[images:]) / images
+    assert free < found < free * (1 + 1.3 * t.t_rfc / t.t_refi)
 
 
 @pytest.mark.cosim

@@ -79,7 +79,7 @@ def test_every_kind_of_cycle_equals_rtl(name: str, memory: str, tmp_path: Path) 
 def test_every_kind_of_refresh_equals_rtl(tmp_path: Path) -> None:
     """Three images one after the other, from the worst start, with refreshes that fall due ten times as often."""
     p, jobs, predicted = params_of("small"), [], []
-    timing = Timing(t_refi=780_000, t_rfc=100_000, t_idle=20_000, t_idle_early=60_000)
+    timing = Timing(t_refi=780_000, t_rfc=100_000, t_idle=80_000, t_idle_early=160_000)
     for seed in SEEDS:
         nets, shape = random_case(seed, p)
         with contextlib.suppress(BadInput):  # too large for the tile
