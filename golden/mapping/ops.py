@@ -18,8 +18,8 @@ from hw.instructions import Buffer, Compute, Load, Store, Window
 from hw.isa import replace_waits
 from hw.params import TileParams
 
-LEAST_LINES = 2  # weight lines of a load that is cut where a compute ends: every part costs an instruction
-LEAST_PART = 4  # and of one that is cut because its rows get free one after the other
+LEAST_BEATS = 64  # of the first part of a load of weights that is cut where a compute ends: a part costs an instruction
+LEAST_PART = 4  # weight lines of a part of one that is cut because its rows get free one after the other
 
 
 class Region(Enum):
@@ -220,7 +220,7 @@ def _cut(op: Op, cycles: float, p: TileParams) -> tuple[Op | None, Op | None]:
     lines = int(cycles * p.clock_ns / BURST_NS - 1) // beats
     if lines >= load.runs:
         return op, None
-    if lines < min(LEAST_LINES, load.runs):
+    if lines * beats < LEAST_BEATS:
         return None, op
     return _lines(op, 0, lines, p), _lines(op, lines, load.runs, p)
 
