@@ -187,7 +187,7 @@ def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TilePa
     landed: dict[int, float] = {}  # by latest place
     dma = compute = 0.0
     for place, computes in enumerate(line):
-        waiting = sorted(waiting + by_place[place], key=lambda item: item[0])
+        waiting = _together(sorted(waiting + by_place[place], key=lambda item: item[0]))
         due = [item for item in waiting if item[1] <= place]
         waiting = [item for item in waiting if item[1] > place]
         for _, latest, op in due:
@@ -209,6 +209,32 @@ def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TilePa
             dma = max(dma, start) + cycles_of(first, p)
             landed[latest] = max(dma, landed.get(latest, 0.0))
     return found
+
+
+def _together(waiting: list[tuple[int, int, Op]]) -> list[tuple[int, int, Op]]:
+    """Parts of a load of weights that follow each other, whole again: all of them may come now."""
+    found: list[tuple[int, int, Op]] = []
+    for number, latest, op in waiting:
+        before = found[-1] if found else None
+        whole = _joined(before[2], op) if before is not None and before[1] == latest else None
+        if before is not None and whole is not None:
+            found[-1] = (before[0], latest, whole)
+        else:
+            found.append((number, latest, op))
+    return found
+
+
+def _joined(op: Op, following: Op) -> Op | None:
+    """One load for two, where the second one's lines follow in DRAM and in SB."""
+    a, b = op.instruction, following.instruction
+    if not (isinstance(a, Load) and isinstance(b, Load) and a.buffer == b.buffer == Buffer.SB):
+        return None
+    begins = replace(b, address=b.address - a.runs * b.run_beats, row=b.row - a.runs, runs=a.runs)
+    if op.region != following.region or begins != replace(a, last_words=b.last_words):
+        return None
+    cells = Cells(Buffer.SB, a.row, b.row + b.runs)
+    whole = replace(a, runs=a.runs + b.runs, last_words=b.last_words)
+    return replace(op, instruction=whole, writes=(cells,), beats=(op.beats[0], following.beats[1]))
 
 
 def _cut(op: Op, cycles: float, p: TileParams) -> tuple[Op | None, Op | None]:

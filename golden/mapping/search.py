@@ -36,13 +36,19 @@ def search_plans(
     """The cheapest of the plans at several prices, then with other plans of single layers as long as that helps; behind
     it the cheapest others that were tried. bias_rows: rows of SB that are taken."""
     finalists: list[Found] = []
+    seen: set[tuple[LayerPlan, ...]] = set()
 
-    def tried(plans: Sequence[LayerPlan]) -> Found:
+    def tried(plans: Sequence[LayerPlan], best: Found | None = None) -> Found:
+        """The cheaper of ``best`` and the program of ``plans``, unless that was looked at before."""
+        known = tuple(replace(plan, cost=0.0) for plan in plans)
+        if best is not None and known in seen:
+            return best
+        seen.add(known)
         found = build(list(plans))
         finalists.append(found)
         finalists.sort(key=_price)
         del finalists[FINALISTS:]
-        return found
+        return found if best is None else min(best, found, key=_price)
 
     planners: dict[tuple[LayerPlan, ...], tuple[Planner, list[LayerPlan]]] = {}
     for planner in (Planner(p, bias_rows, prices) for prices in PRICES):
@@ -53,10 +59,10 @@ def search_plans(
     for index in [*range(len(net.layers)), 0]:  # what suits the first layer may have changed with those behind
         most = min(ALTERNATIVES, SEARCHED_OPERATIONS // len(best.ops))
         for other in planner.alternatives(net, best.plans, index, most):
-            best = min(best, tried([*best.plans[:index], other, *best.plans[index + 1 :]]), key=_price)
+            best = tried([*best.plans[:index], other, *best.plans[index + 1 :]], best)
     for index in range(len(net.layers)):
         for other in best.plans[index].shorter_tiles():
-            best = min(best, tried([*best.plans[:index], other, *best.plans[index + 1 :]]), key=_price)
+            best = tried([*best.plans[:index], other, *best.plans[index + 1 :]], best)
     return finalists
 
 

@@ -1,13 +1,15 @@
 """Order of operations: loads move ahead, whatever depends on each other stays in order, cut loads are whole again."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from unittest import mock
 
 import pytest
 
 from golden.mapping.layout import Runs, runs_of
-from golden.mapping.ops import Cells, Emit, Op, Region, cycles_of, hoist, overlap, with_waits
+from golden.mapping.ops import LEAST_PART, Cells, Emit, Op, Region, cycles_of, hoist, overlap, with_waits
 from hw.instructions import Buffer, Compute, Load, Store, Window
 from hw.params import TileParams, preset
 from tests.golden.mapping_kinds import map_by_chance
@@ -30,7 +32,8 @@ def sequences(name: str, count: int) -> list[Moved]:
         found.append((list(ops), moved))
         return [op for _, op in moved]
 
-    with mock.patch("golden.mapping.mapper.hoist", recorded):
+    # small tiles' loads would hardly be cut
+    with mock.patch("golden.mapping.mapper.hoist", recorded), mock.patch("golden.mapping.ops.LEAST_BEATS", 4):
         for _ in range(count):
             module, shape = random_network(rng, p)
             map_by_chance(networks(increments(module, (1.0,), shape), shape, p), p, rng)
@@ -55,17 +58,24 @@ def check_parts(op: Op, parts: list[Op], p: TileParams) -> None:
     load = op.instruction
     assert isinstance(load, Load)
     assert load.buffer == Buffer.SB
-    row, address, left = load.row, load.address, load.runs
-    for part in parts:
+    row, address, left, beat = load.row, load.address, load.runs, op.beats[0]
+    for part in sorted(parts, key=lambda part: part.writes[0].first):  # rows that are free early may be the last ones
         cut = part.instruction
         assert isinstance(cut, Load)
         left -= cut.runs
         words = p.synapses if left else load.last_words
         assert cut == replace(load, runs=cut.runs, row=row, address=address, last_words=words)
-        assert part.writes == (Cells(Buffer.SB, row, row + cut.runs),)
-        assert part.beats[0] == op.beats[0] + (row - load.row) * load.run_beats
-        row, address = row + cut.runs, address + cut.runs * load.run_beats
+        end = beat + cut.runs * load.run_beats if left else op.beats[1]
+        wanted = replace(op, instruction=cut, writes=(Cells(Buffer.SB, row, row + cut.runs),), beats=(beat, end))
+        assert part == wanted
+        row, address, beat = row + cut.runs, address + cut.runs * load.run_beats, end
     assert left == 0
+
+
+def check_order(moved: Sequence[tuple[int, Op]]) -> None:
+    """Whatever depends on each other, whole or a part, stands in the order of its numbers."""
+    for at, (number, op) in enumerate(moved):
+        assert not any(depends(op, before) for other, before in moved[:at] if other > number)
 
 
 @pytest.mark.parametrize("name", ["small", "odd"])
@@ -80,8 +90,8 @@ def test_what_depends_on_each_other_stays_in_order(name: str) -> None:
             check_parts(op, [moved[at][1] for at in places[number]], p)
             cut += len(places[number]) > 1
             earlier = [other for other in range(number) if places[other][-1] > places[number][0]]
-            assert not any(depends(ops[other], op) for other in earlier)
             ahead += isinstance(op.instruction, Load) and len(earlier) > 0
+        check_order(moved)
         work = [op for op in ops if isinstance(op.instruction, Window | Compute)]
         assert [op for _, op in moved if isinstance(op.instruction, Window | Compute)] == work
     assert ahead > 10
@@ -93,9 +103,10 @@ def compute(lines: int, row: int, **fields: int) -> Op:
     return Op(instruction, reads=(Cells(Buffer.SB, row, row + lines),))
 
 
-def weights(row: int, runs: int) -> Op:
-    load = Load(buffer=Buffer.SB, address=100 * row, run_beats=2, runs=runs, length=4, last_words=3, row=row)
-    span = (100 * row, 100 * row + 2 * runs)
+def weights(row: int, runs: int, address: int | None = None) -> Op:
+    at = 100 * row if address is None else address
+    load = Load(buffer=Buffer.SB, address=at, run_beats=2, runs=runs, length=4, last_words=3, row=row)
+    span = (at, at + 2 * runs)
     return Op(load, writes=(Cells(Buffer.SB, row, row + runs),), region=Region.CONSTANTS, beats=span)
 
 
@@ -106,6 +117,153 @@ def test_a_load_runs_under_the_first_compute_that_leaves_its_rows_alone() -> Non
     ops = [first, on_first, on_first, second, on_second, third, compute(2, 0)]
     wanted = [first, on_first, second, on_first, on_second, third, compute(2, 0)]
     assert hoist(ops, p) == wanted
+
+
+# -- loads of weights whose rows get free at different times -----------------------------------------------------
+
+
+def part_of(op: Op, first: int, end: int) -> Op:
+    """Lines [first, end) of a load that ``weights`` gives, written out: 2 beats a line, only the last one not whole."""
+    load = op.instruction
+    assert isinstance(load, Load)
+    at = load.address + 2 * first
+    cut = Load(
+        buffer=Buffer.SB, address=at, run_beats=2, runs=end - first, length=4,
+        last_words=3 if end == load.runs else 4, row=load.row + first,
+    )  # fmt: skip
+    rows = Cells(Buffer.SB, load.row + first, load.row + end)
+    return Op(cut, writes=(rows,), region=Region.CONSTANTS, beats=(at, at + 2 * (end - first)))
+
+
+LONG = 44  # lines of a compute under which any load runs to its end
+
+
+def follows(*reads: tuple[int, int]) -> tuple[list[Op], Op]:
+    """Loads of all rows, long computes each of which reads some rows, [first, end), a load of rows 4 to 19 with other
+    weights, and the compute that reads those; and the load."""
+    load = weights(4, 16, 7000)
+    computes = [replace(compute(LONG, 0), reads=(Cells(Buffer.SB, *rows),)) for rows in reads]
+    return [weights(0, 30), *computes, load, compute(16, 4)], load
+
+
+def test_weights_come_as_soon_as_their_rows_are_free() -> None:
+    p = preset("small")
+    ops, load = follows((4, 10), (20, 30), (10, 20), (20, 30))
+    first, one, two, three, four, _, last = ops
+    early, late = part_of(load, 0, 6), part_of(load, 6, 16)
+    assert hoist(ops, p) == [first, one, two, early, three, four, late, last]
+    check_parts(load, [early, late], p)
+
+
+def test_weights_at_the_end_may_come_before_those_in_front() -> None:
+    p = preset("small")
+    ops, load = follows((12, 20), (20, 30), (4, 8), (20, 30), (8, 12), (20, 30))
+    first, *computes, _, last = ops
+    parts = [part_of(load, 0, 4), part_of(load, 4, 8), part_of(load, 8, 16)]
+    one, two, three, four, five, six = computes
+    assert hoist(ops, p) == [first, one, two, parts[2], three, four, parts[0], five, six, parts[1], last]
+    check_parts(load, parts[::-1], p)
+
+
+@pytest.mark.parametrize(
+    ("early", "cuts"),
+    [(LEAST_PART - 1, []), (LEAST_PART, [LEAST_PART]), (16 - LEAST_PART, [16 - LEAST_PART]), (17 - LEAST_PART, [])],
+)
+def test_no_part_of_a_load_is_short(early: int, cuts: list[int]) -> None:
+    """Few lines in front stay with those behind them, few at the end with those before them."""
+    p = preset("small")
+    ops, load = follows((4, 4 + early), (20, 30), (4 + early, 20), (20, 30))
+    found = [op for op in hoist(ops, p) if op.beats[0] >= 7000]
+    assert found == [part_of(load, first, end) for first, end in pairwise([0, *cuts, 16])]
+
+
+def test_short_parts_stay_with_the_later_ones() -> None:
+    """Rows that get free row by row: cuts are LEAST_PART apart, and a part comes when the last of its rows is free."""
+    p = preset("small")
+    ops, load = follows(*((4 + line, 5 + line) for line in range(10)), (20, 30))
+    found = hoist(ops, p)
+    parts = [part_of(load, 0, 4), part_of(load, 4, 8), part_of(load, 8, 16)]
+    assert [op for op in found if op.beats[0] >= 7000] == parts
+    # behind the compute after the last one that reads its rows
+    assert [sum(isinstance(op.instruction, Compute) for op in found[: found.index(part)]) for part in parts] == [
+        5,
+        9,
+        11,
+    ]
+
+
+def test_parts_that_may_come_together_are_one_load() -> None:
+    """The computes that leave their rows one after the other are too short for a load."""
+    p = preset("small")
+    ops, load = follows((4, 10), (10, 20), (30, 44))
+    first, one, two, three, _, last = ops
+    assert isinstance(one.instruction, Compute)
+    short = replace(one.instruction, lines=1, rows=1)
+    one, two = (replace(op, instruction=short) for op in (one, two))
+    assert hoist([first, one, two, three, load, last], p) == [first, one, two, three, load, last]
+
+
+@pytest.mark.parametrize("runs", [LEAST_PART, 2 * LEAST_PART - 1, 16, 26])
+def test_weights_whose_rows_are_free_together_come_whole(runs: int) -> None:
+    p = preset("small")
+    load = weights(4, runs, 7000)
+    for rows in ((0, 30), (4, 4 + runs), (30, 40)):
+        on = [replace(compute(LONG, 0), reads=(Cells(Buffer.SB, *at),)) for at in (rows, (40, 44))]
+        ops = [weights(0, 44), *on, load, compute(runs, 4)]
+        place = 1 if rows == (30, 40) else 2
+        assert hoist(ops, p) == [ops[0], *on[:place], load, *on[place:], ops[-1]]
+
+
+def test_maps_are_never_cut() -> None:
+    p = preset("small")
+    load = Op(
+        Load(buffer=Buffer.NBIN, runs=16, length=1, row=0), writes=(Cells(Buffer.NBIN, 0, 16),), beats=(7000, 7016)
+    )
+    on = [replace(compute(LONG, 0), reads=(Cells(Buffer.NBIN, *cells),)) for cells in ((0, 8), (20, 30), (8, 16))]
+    last = replace(compute(LONG, 0), reads=load.writes)
+    assert hoist([*on, load, last], p) == [*on, load, last]
+
+
+def test_parts_stay_in_order_with_what_touches_the_same_rows() -> None:
+    """Loads and computes of any rows: cut only between rows that something before tells apart, no part short."""
+    p, rng = preset("small"), random.Random(5)
+    cut = 0
+    for _ in range(300):
+        ops = []
+        for number in range(rng.randint(4, 14)):
+            first = rng.randint(0, 40)
+            end = rng.randint(first + 1, 44)
+            rows = (Cells(Buffer.SB, first, end),)
+            ops.append(
+                weights(first, end - first, 1000 * number)
+                if rng.random() < 0.5
+                else replace(compute(100 * LONG, 0), reads=rows)  # so long that no load is cut for time
+            )
+        found = hoist(ops, p)
+        parts: list[list[tuple[int, Op]]] = [[] for _ in ops]
+        moved = []
+        computes = iter([number for number, op in enumerate(ops) if isinstance(op.instruction, Compute)])
+        for op in found:
+            number = op.beats[0] // 1000 if op.is_transfer else next(computes)
+            moved.append((number, op))
+            parts[number].append((number, op))
+        check_order(moved)
+        for number, op in enumerate(ops):
+            mine = [part for _, part in parts[number]]
+            check_parts(op, mine, p)
+            if len(mine) == 1:
+                continue
+            cut += 1
+            assert min(part.instruction.runs for part in mine if isinstance(part.instruction, Load)) >= LEAST_PART
+            for part in mine:
+                row = part.writes[0].first
+                if row > op.writes[0].first:
+                    sides = [(Cells(Buffer.SB, at, at + 1),) for at in (row - 1, row)]
+                    above, below = (
+                        [overlap(before.reads + before.writes, side) for before in ops[:number]] for side in sides
+                    )
+                    assert above != below
+    assert cut > 100
 
 
 def test_waits_name_the_last_operation_that_touched_a_row() -> None:

@@ -107,7 +107,12 @@ FIELDS: list[tuple[type, Callable[[Any], bool], dict[str, object], str]] = [
     (Load, _weights, {"groups": 0}, "an SB load wants at most 4 neurons in 1 to 4 groups, not 0 x"),
     (Load, _weights, {"row": 47, "runs": 2}, "SB rows 47 to 48 want to be below 48"),
     (Load, _map, {"row": 24}, "words of NB.*, first .*, lie outside its 384 words"),
-    (Load, lambda t: t.wait_read > 4, {"wait_read": 0, "wait_written": 0}, "known to be done; raise its wait counts"),
+    (
+        Load,
+        lambda t: t.wait_read > t.wait_written > 0,
+        {"wait_read": 0, "wait_written": 0},
+        "known to be done; raise its wait counts",
+    ),
     (Load, _streamed, {"address": (1 << 20) - 64}, "DRAM beats .* are read but were never written"),
     (Load, lambda t: t.base == Base.IMAGE, {"address": 19, "length": 2}, "lie outside the image's 20 beats"),
     (Load, lambda t: t.base == Base.IMAGE, {"base": Base.RESULT}, "a load from the result area is not wanted"),
