@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from golden.dram_timing import COUNTERS, DDR3_1600K, ORIGIN, SOURCES, Ideal, Rank, Refresh, Timing
+from golden.dram_timing import COUNTERS, DDR3_1600K, ORIGIN, REFRESHES_CLOSE, SOURCES, Ideal, Rank, Refresh, Timing
 from hw.errors import BadInput
 from hw.params import TileParams
 
@@ -93,6 +93,7 @@ class DramConfig:
             "ROW_BEATS": self.row_beats,
             "BURSTS": self.bursts,
             "T_BURST": self.timing.t_burst,
+            "REFRESHES_CLOSE": REFRESHES_CLOSE,
             "OWED": self.owed,
         }
         if self.ideal is not None:

@@ -37,6 +37,7 @@ module dram #(
     parameter int T_IDLE = 40000,  // idle time before a refresh that is owed
     parameter int T_IDLE_EARLY = 260000,  // and before one that is not
     parameter int REFRESHES_MOVED = 8,  // postponed or pulled in, at most
+    parameter int REFRESHES_CLOSE = 16,  // refreshes within 2 * T_REFI, at most; a power of two
     parameter int OWED = 0  // refreshes owed at the end of reset
 ) (
     input  logic                    clk,
@@ -57,7 +58,6 @@ module dram #(
   localparam int INDEX_BITS = MEMORY_BEATS > 1 ? $clog2(MEMORY_BEATS) : 1;
   localparam int QUEUE_BITS = DEPTH > 1 ? $clog2(DEPTH) : 1;
   localparam int BANK_BITS = BANKS > 1 ? $clog2(BANKS) : 1;
-  localparam int CLOSE = 16;  // refreshes within 2 * T_REFI, at most
   localparam longint NEVER = -64'd1000000000;  // so long ago that it constrains nothing
 
   logic [BEAT_BITS-1:0] memory[MEMORY_BEATS];
@@ -80,8 +80,8 @@ module dram #(
   int     owed;  // refreshes that fell due, less those done
   int     postponed;  // refreshes that fell due since the last one
   longint idle_from;  // the later of: end of reset, the last completion of all requests, end of the last refresh
-  longint refreshed[CLOSE];  // commands of the last refreshes, oldest at `oldest_refresh`
-  logic [$clog2(CLOSE)-1:0] oldest_refresh;
+  longint refreshed[REFRESHES_CLOSE];  // commands of the last refreshes, oldest at `oldest_refresh`
+  logic [$clog2(REFRESHES_CLOSE)-1:0] oldest_refresh;
   logic   open[BANKS];
   longint row[BANKS];
   longint activate_ok[BANKS];  // earliest activate of a closed bank
@@ -263,7 +263,7 @@ module dram #(
       owed = OWED;
       postponed = 0;
       idle_from = 0;
-      for (int i = 0; i < CLOSE; i++) refreshed[i] = NEVER;
+      for (int i = 0; i < REFRESHES_CLOSE; i++) refreshed[i] = NEVER;
       oldest_refresh = 0;
       for (int b = 0; b < BANKS; b++) begin
         open[b] = 0;

@@ -93,10 +93,9 @@ def _words(layer: Layer, first: int, p: TileParams) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One way to run an increment: predicted cycles, the price of it, plans, operations, scratch area, constants of its
-    own and where it finds all of them. others: the next best ways, which have the same constants."""
+    """One way to run an increment: its price, plans, operations, scratch area, constants of its own and where it finds
+    all of them. others: the next best ways, which have the same constants."""
 
-    cycles: float
     price: float
     plans: tuple[LayerPlan, ...]
     ops: tuple[Op, ...]
@@ -227,7 +226,7 @@ class _Mapper:
             maps, beats = self._scratch(chosen, kept, used)
             ops = hoist(schedule(chosen, tables, maps, p, kept.stored, limbs), p)
             ops = with_waits([*ops, scores_store(chosen[-1], p)], p)
-            found = _Candidate(0, 0.0, tuple(chosen), tuple(ops), beats, constants.since(own), tables)
+            found = _Candidate(0.0, tuple(chosen), tuple(ops), beats, constants.since(own), tables)
             if not self.predicts:
                 return found
             return self._priced(found, len(constants.raw) // p.dram_beat_bytes)
@@ -244,12 +243,12 @@ class _Mapper:
         return best
 
     def _priced(self, found: _Candidate, constant_beats: int) -> _Candidate:
-        """With its cycles, and what the search makes least: them, or the prices of all events."""
+        """With what the search makes least: predicted cycles, or the prices of all events."""
         cycles = self._predicted(found, constant_beats)
         if self.prices is None:
-            return replace(found, cycles=cycles, price=cycles)
+            return replace(found, price=cycles)
         events = {**count([op.instruction for op in found.ops], self.p), "cycles": cycles}
-        return replace(found, cycles=cycles, price=sum(price * events[name] for name, price in self.prices.items()))
+        return replace(found, price=sum(price * events[name] for name, price in self.prices.items()))
 
     # -- constants -----------------------------------------------------------------------------------------------
 

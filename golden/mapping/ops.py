@@ -187,7 +187,7 @@ def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TilePa
     landed: dict[int, float] = {}  # by latest place
     dma = compute = 0.0
     for place, computes in enumerate(line):
-        waiting = _together(sorted(waiting + by_place[place], key=lambda item: item[0]))
+        waiting = _together(sorted(waiting + by_place[place], key=lambda item: item[0]), p)
         due = [item for item in waiting if item[1] <= place]
         waiting = [item for item in waiting if item[1] > place]
         for _, latest, op in due:
@@ -211,12 +211,12 @@ def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TilePa
     return found
 
 
-def _together(waiting: list[tuple[int, int, Op]]) -> list[tuple[int, int, Op]]:
+def _together(waiting: list[tuple[int, int, Op]], p: TileParams) -> list[tuple[int, int, Op]]:
     """Parts of a load of weights that follow each other, whole again: all of them may come now."""
     found: list[tuple[int, int, Op]] = []
     for number, latest, op in waiting:
         before = found[-1] if found else None
-        whole = _joined(before[2], op) if before is not None and before[1] == latest else None
+        whole = _joined(before[2], op, p) if before is not None and before[1] == latest else None
         if before is not None and whole is not None:
             found[-1] = (before[0], latest, whole)
         else:
@@ -224,13 +224,13 @@ def _together(waiting: list[tuple[int, int, Op]]) -> list[tuple[int, int, Op]]:
     return found
 
 
-def _joined(op: Op, following: Op) -> Op | None:
-    """One load for two, where the second one's lines follow in DRAM and in SB."""
+def _joined(op: Op, following: Op, p: TileParams) -> Op | None:
+    """One load for two, where the first one's lines are whole and the second one's follow in DRAM and in SB."""
     a, b = op.instruction, following.instruction
     if not (isinstance(a, Load) and isinstance(b, Load) and a.buffer == b.buffer == Buffer.SB):
         return None
     begins = replace(b, address=b.address - a.runs * b.run_beats, row=b.row - a.runs, runs=a.runs)
-    if op.region != following.region or begins != replace(a, last_words=b.last_words):
+    if op.region != following.region or a.last_words != p.synapses or begins != replace(a, last_words=b.last_words):
         return None
     cells = Cells(Buffer.SB, a.row, b.row + b.runs)
     whole = replace(a, runs=a.runs + b.runs, last_words=b.last_words)
