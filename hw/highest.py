@@ -1,22 +1,31 @@
-"""The largest of a vector of words, found bit by bit; one search serves every comparison of scores."""
+"""The largest of a vector of words, by a tournament; one serves every comparison of scores."""
 
-from amaranth.hdl import Cat, Module, Signal, Value, signed
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.params import TileParams
+from hw.ripple import not_less
 from hw.signatures import wide_layout
 
-GROUP = 4  # words that search among themselves
+
+@dataclass(frozen=True)
+class _Best:
+    """The best of some words: its bits, whether there is one, and which it is (one-hot over them)."""
+
+    bits: Value
+    some: Value
+    which: list[Value]
 
 
 class Highest(Component):
     """Members: words : In(wide), among : In(neurons), which of them are candidates. other : In(wide sum), contends :
     In(1), it is one too.
     value : Out, the largest candidate, without one the least word. first : Out(neurons), one-hot, the first of the
-    largest of the words that are candidates, 0 if ``other`` is larger than all. other_wins : Out(1), ``other`` is a
-    candidate and no word is larger.
+    largest of the words that are candidates. other_wins : Out(1), ``other`` is a candidate and no word is larger.
 
-    Timing: combinational; without candidates nothing behind the first gate of each bit moves.
+    Timing: combinational; words that are no candidates reach nothing behind their first gate.
     """
 
     def __init__(self, p: TileParams) -> None:
@@ -35,44 +44,34 @@ class Highest(Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width, neurons = self._p.accumulator_width, self._p.neurons
-        words = [self._ordered(self.words[n]) for n in range(neurons)]
-        other = self._ordered(self.other)
-        starts = range(0, neurons, GROUP)
-        alive: list[list[Value]] = [[self.among[n] for n in range(at, min(at + GROUP, neurons))] for at in starts]
-        final: list[Value] = [*(self.among[at : at + GROUP].any() for at in starts), self.contends]
-        found: list[Value] = []
-        # groups and what is left of them go from the highest bit to the lowest in step: a gate or two a bit
-        for bit in reversed(range(width)):
-            leads: list[Value] = []
-            for number, at in enumerate(starts):
-                ones = [words[at + k][bit] for k in range(len(alive[number]))]
-                lead, alive[number] = self._narrow(m, alive[number], ones, f"group_{number}_{bit}")
-                leads.append(lead)
-            lead, final = self._narrow(m, final, [*leads, other[bit]], f"final_{bit}")
-            found.insert(0, lead)
-        left = [lane & final[number] for number, lanes in enumerate(alive) for lane in lanes]
-        none = Signal(neurons)  # of the words before
+        round_ = [self._entrant(self.words[n], self.among[n]) for n in range(self._p.neurons)]
+        match = 0
+        while len(round_) > 1:
+            pairs = range(0, len(round_) - 1, 2)
+            winners = [self._play(m, round_[i], round_[i + 1], f"match_{match + i // 2}") for i in pairs]
+            match += len(winners)
+            round_ = winners + round_[2 * len(winners) :]
+        words = round_[0]
+        last = self._play(m, self._entrant(self.other, self.contends), words, "last")
         m.d.comb += [
-            none.eq(Cat(1, *(none[n] & ~left[n] for n in range(neurons - 1)))),
-            self.first.eq(none & Cat(left)),
-            self.value.eq(Cat(*found[:-1], ~found[-1])),
-            self.other_wins.eq(final[-1]),
+            self.value.eq(Cat(last.bits[:-1], ~last.bits[-1])),
+            self.first.eq(Cat(words.which)),
+            self.other_wins.eq(last.which[0]),
         ]
         return m
 
-    def _ordered(self, word: Value) -> Value:
-        """Its bits so that they compare as a number without a sign."""
+    def _entrant(self, word: Value, candidate: Value) -> _Best:
+        """Bits that compare as a number without a sign, the least one for no candidate."""
         bits = Value.cast(word)
-        return Cat(bits[:-1], ~bits[-1])
+        return _Best(Cat(bits[:-1], ~bits[-1]) & candidate.replicate(len(bits)), candidate, [candidate])
 
-    def _narrow(self, m: Module, alive: list[Value], ones: list[Value], name: str) -> tuple[Value, list[Value]]:
-        """Whether a candidate has a one here; then those without leave."""
-        size = len(alive)
-        has, lead, stay = Signal(size, name=f"{name}_has"), Signal(name=f"{name}_lead"), Signal(size, name=f"{name}")
+    def _play(self, m: Module, a: _Best, b: _Best, name: str) -> _Best:
+        """Of equal words the first one's is the best."""
+        wins = Signal(name=f"{name}_wins")
+        bits = Signal(len(a.bits), name=name)
         m.d.comb += [
-            has.eq(Cat(ones) & Cat(alive)),
-            lead.eq(has.any()),
-            stay.eq(Cat(alive) & (has | (~lead).replicate(size))),
+            wins.eq(a.some & (~b.some | not_less(m, a.bits, b.bits, name))),
+            bits.eq(Mux(wins, a.bits, b.bits)),
         ]
-        return lead, [stay[k] for k in range(size)]
+        which = [one & wins for one in a.which] + [one & ~wins for one in b.which]
+        return _Best(bits, a.some | b.some, which)

@@ -30,3 +30,23 @@ def subtract(m: Module, a: Value, b: Value, name: str) -> Value:
 def less(m: Module, a: Value, b: Value, name: str) -> Value:
     """Whether ``a`` < ``b``, both without a sign."""
     return carries(m, ~a, b, 0, name)[-1]
+
+
+def not_less(m: Module, a: Value, b: Value, name: str) -> Value:
+    """Whether ``a`` >= ``b``, both without a sign: the carry out of ``a - b``, which skips blocks that pass it on.
+
+    A third of the bits, then the rest in three blocks: a carry takes a third of the time that it takes bit by bit.
+    """
+    width = len(a)
+    first = -(-width // 3)
+    edges = [0, *(first + (width - first) * part // 3 for part in range(4))]
+    carry: Value = Const(1, 1)
+    for number, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        x, y = a[low:high], ~b[low:high]
+        if low == high:
+            continue
+        if number == 0:
+            carry = carries(m, x, y, carry, f"{name}_carry_{number}")[-1]
+        else:
+            carry = carries(m, x, y, 0, f"{name}_carry_{number}")[-1] | (carry & (x | y).all())
+    return carry

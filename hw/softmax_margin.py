@@ -90,12 +90,12 @@ class SoftmaxMargin(Component):
             m.d.comb += count.eq(self.base + self.neurons)
             m.d.comb += code.eq(Mux(second, self._code(m, self.two, "second"), self._kept(m)[item]))
         top = self._code(m, self.one, "top")
-        far, near = Signal(SCORE_BITS + 1), Signal(range(LARGEST))
-        distance = Signal(range(LARGEST))
+        chosen = Signal(signed(SCORE_BITS))
+        far, distance = Signal(SCORE_BITS + 1), Signal(range(LARGEST))
         m.d.comb += [
-            far.eq(subtract(m, Cat(top, top[-1]), Cat(code, code[-1]), "far_carry")),
+            far.eq(subtract(m, Cat(top, top[-1]), Cat(chosen, chosen[-1]), "far_carry")),
             # the largest one that is kept stands for all larger ones: its exponential is 0 too
-            near.eq(far | (far[len(near) :].any() | (second & ~self.pair)).replicate(len(near))),
+            distance.eq(far | (far[len(distance) :].any() | (second & ~self.pair)).replicate(len(distance))),
         ]
 
         total = Signal(FRACTION + 1 + bits_for(classes))
@@ -115,7 +115,7 @@ class SoftmaxMargin(Component):
         ]
         with m.If(choosing):
             with m.If(~scaling):
-                m.d.sync += distance.eq(near)
+                m.d.sync += chosen.eq(code)
             with m.If(item != 0):
                 m.d.sync += total.eq(summed)
             with m.If(phase == Phase.SUM):
