@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from cosim.port import BlockPort, join
 from golden import margin as golden
-from hw.margin import MarginController, score_rows
-from hw.softmax import ONE
+from hw.margin import MarginController
+from hw.softmax import ONE, score_rows
 
 DECISIONS = 120
-PATIENCE = 200  # cycles
+PATIENCE = 300  # cycles
 
 
 def random_scores(port: BlockPort, classes: int) -> NDArray[np.int64]:
@@ -53,6 +53,8 @@ async def margin(dut: Any) -> None:
             vector = [int(score) for score in wide[0, base : base + p.neurons]]
             gated = [(1 << (p.accumulator_width - 1)) - 1] * (p.neurons - len(vector))
             while port.chance(0.2):
+                await port.cycle(valid=0)
+            if base:  # the vector before has a second pass
                 await port.cycle(valid=0)
             await port.cycle(valid=1, base=base, neurons=len(vector), scores=join(vector + gated, p.accumulator_width))
         port.set(valid=0, decide=1)

@@ -51,6 +51,8 @@ class Computes:
         if self.window is None:
             raise BadInput("a compute wants a WINDOW before it")
         self._sizes(c, self.window)
+        # the margin controller reads scores in their accumulators until the decision
+        want(not self.classes or bool(c.scores) or not c.finish, "after scores no other results are wanted")
         self._sums(c)
         self._chain(c, number, written)
         synapses = self._synapses(c, self.window)
@@ -143,6 +145,7 @@ class Computes:
         want(c.to_cols == cols, f"to_cols wants {cols}, not {c.to_cols}")
         if c.scores:
             want(c.cols * c.rows == 1 and c.pool == Pool.NONE, "scores want one pixel without pooling")
+            want(self.classes % p.neurons == 0, f"all {p.neurons} neurons are wanted in all scores but the last ones")
             want(c.score_base == self.classes, f"score_base wants {self.classes}, not {c.score_base}")
             self.classes += c.neurons
         rows = emitted_rows(c)

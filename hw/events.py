@@ -84,11 +84,6 @@ TOGGLES: tuple[Event, ...] = (
     Event("toggle_window_turn", "bit", "changes of the signal that a line's columns begin anew"),
     Event("toggle_wraps", "bit", "changes of the signal that the cursor ends a row"),
     Event("toggle_place", "bit", "bit changes of the places in the line that the compute engine makes"),
-    Event(
-        "toggle_score", "bit", "bit changes of the scores at the margin controller, their classes and which are there"
-    ),
-    Event("toggle_winner", "bit", "bit changes of the classes that win a comparison of scores"),
-    Event("toggle_pair", "bit", "bit changes of which comparisons have two scores"),
     Event("toggle_fetched", "bit", "bit changes of the fetched beats that instructions are taken from"),
     Event("toggle_pool_row", "bit", "bit changes of the words that horizontal pooling gives"),
     Event("toggle_pool_window", "bit", "bit changes of the open windows of horizontal pooling"),

@@ -31,7 +31,8 @@ class PostProcess(Component):
     complete : In(1), an accumulator got its last sum. drain_index, relu, limb, limb_top : Out, words : In(NFU-3 of
     that index). taken : Out(1), they are taken in this cycle; drained : Out(1), and that accumulator is free. neurons :
     Out, lanes in use in it: channels times pixels of its step.
-    score : Out(1), its wide sums are scores; score_base.
+    score : Out(1), its wide sums are scores; score_base. drain_index, neurons and score_base hold in the two cycles
+    after, and until another compute begins.
     pool : Out(pool_control), pool_words : Out, pool_neurons : Out, lanes in use there, pool_readers : Out, lanes that
     read ahead, pooled : In(pooled_layout), the vertical pooling lanes. updates : Out, words taken into pooling windows
     in this cycle.
@@ -131,8 +132,11 @@ class PostProcess(Component):
                 held_pixels.eq(pixels),
                 self.pool_neurons.eq(self.neurons),
                 cols_left.eq(cols_left - c.groups),
-                self.drain_index.eq(Mux(self.drain_index == c.sum_last, c.sum_first, self.drain_index + 1)),
             ]
+            # Scores stay readable for the margin controller, whose compute has no other step: the compute after it is
+            # begun three cycles later at the earliest, when the result registers are empty.
+            with m.If(~c.scores):
+                m.d.sync += self.drain_index.eq(Mux(self.drain_index == c.sum_last, c.sum_first, self.drain_index + 1))
             with m.If(last):
                 m.d.sync += [cols_left.eq(c.cols), rows_left.eq(rows_left - 1)]
         with m.Elif(held_done):

@@ -69,7 +69,7 @@ PARTS: dict[str, Part] = {
         ("fetch", "queues", "sequencer", "tile"),
         (CYCLES, "toggle_fetched", "toggle_row", "toggle_total", "toggle_answer", "toggle_store"),
     ),
-    "margin": Part("control", ("margin",), (CYCLES, "toggle_score", "toggle_winner", "toggle_pair")),
+    "margin": Part("control", ("margin",), (CYCLES,)),
 }
 COMPONENTS = ("nfu", "buffers", "control")
 BASELINES = {"constant_power": constant_power, "constant_per_mac": constant_per_mac}

@@ -18,6 +18,7 @@ AGAIN = replace(SUM, first=0, load_bias=0, last_lanes=0)
 MORE = replace(SUM, first=0, load_bias=0)
 LOW, TOP = replace(AGAIN, limb=1, hold=1), replace(AGAIN, limb=2, limb_top=1)
 BACK = replace(SUM, load_bias=0, zero=1, finish=0)
+SCORES = replace(SUM, scores=1)
 
 
 def follow(*code: Compute) -> Computes:
@@ -71,6 +72,11 @@ WRONG: list[tuple[tuple[Compute, ...], str]] = [
     ((replace(SUM, limb_top=1),), "limb_top wants a limb"),
     ((replace(SUM, limb=4),), "limb wants 0 to 3, not 4"),
     ((replace(SUM, shift=3),), "shift wants 0 to 2, not 3"),
+    ((SCORES, SUM), "after scores no other results are wanted"),
+    (
+        (replace(SCORES, neurons=3), replace(SCORES, score_base=3)),
+        "all 4 neurons are wanted in all scores",
+    ),
     ((replace(SUM, limb=1, relu=1),), "a limb wants neither relu, pooling nor scores"),
     ((replace(SUM, limb=1, pool=Pool.MAX),), "a limb wants neither relu, pooling nor scores"),
     ((replace(SUM, limb=1, scores=1),), "a limb wants neither relu, pooling nor scores"),

@@ -11,7 +11,7 @@ from hw.params import TileParams, preset
 from hw.softmax import FRACTION, LEAST_CLASSES, ONE, exponential, score_code, score_rows
 from tests.hw.sim import SHAPES, lone, simulate
 
-MACHINES = [*(preset(name) for name in SHAPES), lone()]
+MACHINES = [*(preset(name) for name in (*SHAPES, "paper16")), lone()]
 LARGEST = (1 << 64) - 1
 
 
@@ -45,6 +45,8 @@ async def feed(ctx: Any, dut: Any, p: TileParams, rng: random.Random, scores: li
         assert not ctx.get(dut.ready)
         await ctx.tick()
         ctx.set(dut.valid, 0)
+        if base + p.neurons < len(scores):  # the vector stays for its second pass, the next one may come after it
+            await ctx.tick()
 
 
 def random_scores(rng: random.Random, p: TileParams, most: int, wide: int) -> list[int]:
@@ -60,7 +62,7 @@ def test_raw_margin_winner_and_decision(p: TileParams) -> None:
     rng, dut, decisions = random.Random(70), MarginController(p), set()
 
     async def bench(ctx: Any) -> None:
-        for k in range(60):
+        for k in range(60 if p.neurons < 16 else 16):
             wide = rng.choice((2, 8, 20, p.accumulator_width - 2, p.accumulator_width - 1))
             scores = random_scores(rng, p, 40, wide)
             scores = [min(score, (1 << (p.accumulator_width - 1)) - 1) for score in scores]
@@ -70,7 +72,7 @@ def test_raw_margin_winner_and_decision(p: TileParams) -> None:
             while not ctx.get(dut.ready):
                 cycles += 1
                 await ctx.tick()
-            assert cycles + 1 == MarginController.latency == 3  # top two, merge, compare
+            assert cycles + 1 == MarginController.latency == 3  # largest, second largest, compare
             margin = raw_margin(scores)
             for _ in range(rng.randint(1, 4)):
                 for threshold in {max(margin - 1, 0), margin, min(margin + 1, LARGEST), 0, LARGEST}:
@@ -106,14 +108,14 @@ def test_the_largest_possible_margin() -> None:
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_softmax_decision_and_its_cycles(p: TileParams) -> None:
-    """The compare without a division, at the threshold that just tips it; two cycles a class and three besides."""
+    """The compare without a division, at the threshold that just tips it; ten cycles a class and 21 besides."""
     rng, dut, decisions = random.Random(72), MarginController(p), set()
     classes = score_rows(p.neurons) * p.neurons
     assert LEAST_CLASSES <= classes < LEAST_CLASSES + p.neurons <= 1 << CLASS_BITS
 
     async def bench(ctx: Any) -> None:
         ctx.set(dut.softmax, 1)
-        for k in range(60):
+        for k in range(60 if p.neurons < 16 else 16):
             wide = 2 * p.fmt.frac + rng.choice((-6, -2, 0, 1, 3, 5, 6, p.accumulator_width - 2 * p.fmt.frac - 2))
             scores = random_scores(rng, p, classes, wide)
             margin, total = softmax_sides(scores, p.fmt.frac)
@@ -127,7 +129,7 @@ def test_softmax_decision_and_its_cycles(p: TileParams) -> None:
             while not ctx.get(dut.ready):
                 cycles += 1
                 await ctx.tick()
-            assert cycles == 2 * len(scores) + 3
+            assert cycles == 10 * len(scores) + 21
             below = margin << FRACTION < threshold * total
             assert ctx.get(dut.below) == below
             assert ctx.get(dut.winner) == scores.index(max(scores))

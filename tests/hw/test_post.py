@@ -117,6 +117,7 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
         got: list[tuple[Any, ...]] = []
         model = PostModel(p.cell_words)
         pushed = completed = drained = scored = cycle = most = 0
+        read: tuple[int, ...] = ()  # what the margin controller reads in the cycle after a score, too
         while True:
             cycle += 1
             stall = (0.0, 0.1, 0.6)[cycle // 100 % 3]
@@ -141,6 +142,9 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
             )  # fmt: skip
             timed = model.look(granted.bit_count())
             assert seen == replace(timed, neurons=timed.neurons if taken else 0), cycle
+            reads = tuple(ctx.get(getattr(dut, name)) for name in ("drain_index", "neurons", "score_base"))
+            assert not read or reads == read
+            read = reads if ctx.get(dut.score) else ()
             if taken:
                 c = work[order[drained][0]][0]
                 assert ctx.get(dut.drain_index) == places[drained]
