@@ -138,7 +138,7 @@ class ComputeEngine(Component):
         next_index = Signal(range(p.accumulators))
         taken, freed, used = (Signal(p.accumulators, name=name) for name in ("taken", "freed", "used"))
         last_line, tile_done, ends, lanes_left = Signal(), Signal(), Signal(), Signal(range(p.synapses + 1))
-        adds, reads, yields = Signal(), Signal(), Signal()
+        adds, reads, yields, start = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             last_line.eq(line == c.lines - 1),
             tile_done.eq((step == c.tile - 1) | cursor.last),
@@ -150,12 +150,14 @@ class ComputeEngine(Component):
             next_index.eq(Mux(index == c.sum_last, c.sum_first, index + 1)),
             window.window.eq(self.head_window),
             window.at.eq(cursor.place),
+            window.advance.eq(self.issue),
+            window.begin.eq(start),
+            window.next_at.eq(cursor.next_place),
+            window.next_in_w.eq(Mux(start, head.in_w, c.in_w)),
+            window.next_columns.eq(Mux(start, head.columns, c.columns)),
             window.pixels.eq(cursor.pixels),
             window.lanes_left.eq(lanes_left),
-            *(
-                getattr(window, name).eq(getattr(c, name))
-                for name in ("in_w", "in_h", "columns", "ring_rows", "ring_back")
-            ),
+            *(getattr(window, name).eq(getattr(c, name)) for name in ("in_h", "ring_rows", "ring_back")),
             self.source.eq(c.source),
             self.banks.eq(window.banks),
             *(getattr(self, f"row_{b}").eq(getattr(window, f"row_{b}")) for b in range(p.banks)),
@@ -179,7 +181,7 @@ class ComputeEngine(Component):
         ]
 
         allocate, room = Signal(), Signal()
-        ordered, may_start, start = Signal(), Signal(), Signal()
+        ordered, may_start = Signal(), Signal()
         m.d.comb += [
             allocate.eq(self.step.first),
             room.eq(~allocate | ~used.bit_select(index, 1)),
@@ -221,8 +223,8 @@ class ComputeEngine(Component):
             cursor.advance.eq(self.issue),
             cursor.rewind.eq(tile_done & ~last_line),
             cursor.mark.eq(tile_done & last_line),
-            window.step.eq(self.issue & tile_done),
-            window.rewind.eq(self.issue & tile_done & last_line),
+            window.step.eq(tile_done),
+            window.rewind.eq(tile_done & last_line),
         ]
 
         m.d.sync += used.eq((used | taken) & ~freed)
