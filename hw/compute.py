@@ -137,11 +137,11 @@ class ComputeEngine(Component):
         base, index = Signal(range(p.accumulators)), Signal(range(p.accumulators))  # accumulators: tile's first, step's
         next_index = Signal(range(p.accumulators))
         taken, freed, used = (Signal(p.accumulators, name=name) for name in ("taken", "freed", "used"))
-        last_line, tile_done, ends, lanes_left = Signal(), Signal(), Signal(), Signal(range(p.synapses + 1))
+        last_line, last_step, tile_done, ends = Signal(), Signal(), Signal(), Signal()
+        lanes_left = Signal(range(p.synapses + 1))
         adds, reads, yields, start = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            last_line.eq(line == c.lines - 1),
-            tile_done.eq((step == c.tile - 1) | cursor.last),
+            tile_done.eq(last_step | cursor.last),
             ends.eq(self.issue & last_line & cursor.last),
             lanes_left.eq(Mux(last_line, c.last_lanes, window.taps)),
             adds.eq(lanes_left != 0),
@@ -229,15 +229,18 @@ class ComputeEngine(Component):
 
         m.d.sync += used.eq((used | taken) & ~freed)
         with m.If(self.issue):
-            m.d.sync += [step.eq(step + 1), index.eq(next_index)]
+            m.d.sync += [step.eq(step + 1), last_step.eq(step + 2 == c.tile), index.eq(next_index)]
             with m.If(tile_done):
-                m.d.sync += [step.eq(0), index.eq(base), line.eq(line + 1), sb_row.eq(sb_row + 1)]
+                m.d.sync += [step.eq(0), last_step.eq(c.tile == 1), index.eq(base), sb_row.eq(sb_row + 1)]
+                m.d.sync += [line.eq(line + 1), last_line.eq(line + 2 == c.lines)]
                 with m.If(last_line):
-                    m.d.sync += [line.eq(0), sb_row.eq(c.sb_row), base.eq(next_index), index.eq(next_index)]
+                    m.d.sync += [line.eq(0), last_line.eq(c.lines == 1), sb_row.eq(c.sb_row)]
+                    m.d.sync += [base.eq(next_index), index.eq(next_index)]
         with m.If(ends):
             m.d.sync += [state.eq(State.TAKE), self.read_done.eq(self.read_done + 1)]
         with m.If(start):
             m.d.sync += [base.eq(head.sum_at), index.eq(head.sum_at)]
+            m.d.sync += [last_step.eq(head.tile == 1), last_line.eq(head.lines == 1)]
             m.d.sync += [c.eq(head), sb_row.eq(head.sb_row), state.eq(Mux(head.load_bias, State.BIAS, State.RUN))]
         with m.If(self.clear):
             m.d.sync += self.read_done.eq(0)

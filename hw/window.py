@@ -113,18 +113,20 @@ class WindowLanes(Component):
         origin = Signal(pair_layout(self._isa))
         next_x = [Signal(KERNEL_BITS + 1, name=f"next_x_{e}") for e in range(n)]
         m.d.comb += [next_x[e].eq(kx[e] + first.step_x) for e in range(n)]
-        carry_x = Signal()
-        m.d.comb += carry_x.eq(next_x[0] >= first.kernel_w)
+        carry_x = Signal()  # lane 0 leaves its kernel row with this line
+        stepped_x = Mux(carry_x, next_x[0] - first.kernel_w, next_x[0])
         further = pairs.add(at, first.line_row, first.line_bank)
         next_at = pairs.add(further, 0, Mux(carry_x, first.spacing, 0))
         deltas = [Mux(carry_x, first.delta[1], first.delta[0]), Mux(carry_x, first.delta[3], first.delta[2])]
         with m.If(self.set):
             w = self.window
             m.d.sync += [first.eq(w), kx.eq(w.kx), ky.eq(w.ky), offset.eq(w.row_offset), at.eq(0)]
+            m.d.sync += carry_x.eq(w.kx[0] + w.step_x >= w.kernel_w)
         with m.Elif(self.advance & self.rewind):
             m.d.sync += [kx.eq(first.kx), ky.eq(first.ky), offset.eq(first.row_offset), at.eq(0)]
+            m.d.sync += carry_x.eq(first.kx[0] + first.step_x >= first.kernel_w)
         with m.Elif(self.advance & self.step):
-            m.d.sync += at.eq(next_at)
+            m.d.sync += [at.eq(next_at), carry_x.eq(stepped_x + first.step_x >= first.kernel_w)]
             for e in range(n):
                 m.d.sync += kx[e].eq(Mux(next_x[e] >= first.kernel_w, next_x[e] - first.kernel_w, next_x[e]))
             for r in range(n):
