@@ -62,7 +62,7 @@ COUNTS: dict[str, Count] = {
     "toggle_late": Count(("dma.consumer.late_cells",)),
     "toggle_at": Count(("engine.at",)),
     "toggle_window_row": Count(("engine.row_*",)),
-    "toggle_window_bank": Count(("engine.window.result.bank",)),
+    "toggle_window_bank": Count(("engine.window.origin.bank",)),
     "toggle_window_turn": Count(("engine.window.carry_x",)),
     "toggle_wraps": Count(("engine.cursor.wraps",)),
     "toggle_place": Count(("engine.place",)),

@@ -137,11 +137,11 @@ class ComputeEngine(Component):
         base, index = Signal(range(p.accumulators)), Signal(range(p.accumulators))  # accumulators: tile's first, step's
         next_index = Signal(range(p.accumulators))
         taken, freed, used = (Signal(p.accumulators, name=name) for name in ("taken", "freed", "used"))
-        last_line, tile_done, ends, lanes_left = Signal(), Signal(), Signal(), Signal(range(p.synapses + 1))
-        adds, reads, yields = Signal(), Signal(), Signal()
+        last_line, last_step, tile_done, ends = Signal(), Signal(), Signal(), Signal()
+        lanes_left = Signal(range(p.synapses + 1))
+        adds, reads, yields, start = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            last_line.eq(line == c.lines - 1),
-            tile_done.eq((step == c.tile - 1) | cursor.last),
+            tile_done.eq(last_step | cursor.last),
             ends.eq(self.issue & last_line & cursor.last),
             lanes_left.eq(Mux(last_line, c.last_lanes, window.taps)),
             adds.eq(lanes_left != 0),
@@ -150,12 +150,14 @@ class ComputeEngine(Component):
             next_index.eq(Mux(index == c.sum_last, c.sum_first, index + 1)),
             window.window.eq(self.head_window),
             window.at.eq(cursor.place),
+            window.advance.eq(self.issue),
+            window.begin.eq(start),
+            window.next_at.eq(cursor.next_place),
+            window.next_in_w.eq(Mux(start, head.in_w, c.in_w)),
+            window.next_columns.eq(Mux(start, head.columns, c.columns)),
             window.pixels.eq(cursor.pixels),
             window.lanes_left.eq(lanes_left),
-            *(
-                getattr(window, name).eq(getattr(c, name))
-                for name in ("in_w", "in_h", "columns", "ring_rows", "ring_back")
-            ),
+            *(getattr(window, name).eq(getattr(c, name)) for name in ("in_h", "ring_rows", "ring_back")),
             self.source.eq(c.source),
             self.banks.eq(window.banks),
             *(getattr(self, f"row_{b}").eq(getattr(window, f"row_{b}")) for b in range(p.banks)),
@@ -179,7 +181,7 @@ class ComputeEngine(Component):
         ]
 
         allocate, room = Signal(), Signal()
-        ordered, may_start, start = Signal(), Signal(), Signal()
+        ordered, may_start = Signal(), Signal()
         m.d.comb += [
             allocate.eq(self.step.first),
             room.eq(~allocate | ~used.bit_select(index, 1)),
@@ -221,21 +223,24 @@ class ComputeEngine(Component):
             cursor.advance.eq(self.issue),
             cursor.rewind.eq(tile_done & ~last_line),
             cursor.mark.eq(tile_done & last_line),
-            window.step.eq(self.issue & tile_done),
-            window.rewind.eq(self.issue & tile_done & last_line),
+            window.step.eq(tile_done),
+            window.rewind.eq(tile_done & last_line),
         ]
 
         m.d.sync += used.eq((used | taken) & ~freed)
         with m.If(self.issue):
-            m.d.sync += [step.eq(step + 1), index.eq(next_index)]
+            m.d.sync += [step.eq(step + 1), last_step.eq(step + 2 == c.tile), index.eq(next_index)]
             with m.If(tile_done):
-                m.d.sync += [step.eq(0), index.eq(base), line.eq(line + 1), sb_row.eq(sb_row + 1)]
+                m.d.sync += [step.eq(0), last_step.eq(c.tile == 1), index.eq(base), sb_row.eq(sb_row + 1)]
+                m.d.sync += [line.eq(line + 1), last_line.eq(line + 2 == c.lines)]
                 with m.If(last_line):
-                    m.d.sync += [line.eq(0), sb_row.eq(c.sb_row), base.eq(next_index), index.eq(next_index)]
+                    m.d.sync += [line.eq(0), last_line.eq(c.lines == 1), sb_row.eq(c.sb_row)]
+                    m.d.sync += [base.eq(next_index), index.eq(next_index)]
         with m.If(ends):
             m.d.sync += [state.eq(State.TAKE), self.read_done.eq(self.read_done + 1)]
         with m.If(start):
             m.d.sync += [base.eq(head.sum_at), index.eq(head.sum_at)]
+            m.d.sync += [last_step.eq(head.tile == 1), last_line.eq(head.lines == 1)]
             m.d.sync += [c.eq(head), sb_row.eq(head.sb_row), state.eq(Mux(head.load_bias, State.BIAS, State.RUN))]
         with m.If(self.clear):
             m.d.sync += self.read_done.eq(0)

@@ -25,10 +25,11 @@ class Cursor(Component):
     """Members: start : In(1), take ``head``, the first step of a compute. head, config : In(Compute fields), config is
     what was taken. advance : In(1), on to the next step; with ``rewind`` to the first step of the tile instead, with
     ``mark`` the next step begins a tile. start wins.
-    place : Out(place_layout), the step's. pixels : Out, its pixels. last : Out(1), it is the compute's last one.
+    place : Out(place_layout), the step's; next_place : Out, that of the step after it, with advance or start. pixels :
+    Out, of the step. last : Out(1), it is the compute's last one.
     fresh : Out(1), its cells have to be read: it is the first of a row or came by start, rewind or mark, or its origin
     lies in another cell than that of the step before.
-    Timing: outputs are registers, or combinational in them and config; commands act at the next edge.
+    Timing: outputs but next_place are registers, or combinational in them and config; commands act at the next edge.
     """
 
     def __init__(self, isa: Isa) -> None:
@@ -43,6 +44,7 @@ class Cursor(Component):
                 "rewind": In(1),
                 "mark": In(1),
                 "place": Out(place_layout(isa)),
+                "next_place": Out(place_layout(isa)),
                 "pixels": Out(range(isa.params.groups + 1)),
                 "last": Out(1),
                 "fresh": Out(1),
@@ -56,12 +58,13 @@ class Cursor(Component):
         state = data.StructLayout(
             {"place": place_layout(isa), "row_cell": pair_layout(isa), "cols_left": MAP_BITS, "rows_left": MAP_BITS}
         )
-        now, tile, following, first = Signal(state), Signal(state), Signal(state), Signal(state)
+        now, tile, following, first, then = (
+            Signal(state, name=name) for name in ("now", "tile", "following", "first", "then")
+        )
         row_ends, moves = Signal(), Signal()
         m.d.comb += [
             self.place.eq(now.place),
-            row_ends.eq(now.cols_left <= c.groups),
-            self.pixels.eq(Mux(row_ends, now.cols_left, c.groups)),
+            self.next_place.eq(then.place),
             self.last.eq(row_ends & (now.rows_left == 1)),
             first.place.x.eq(head.x0),
             first.place.y.eq(head.y0),
@@ -107,15 +110,22 @@ class Cursor(Component):
                 following.cols_left.eq(now.cols_left - c.groups),
             ]
 
+        # advance comes late: it only enables
+        m.d.comb += then.eq(Mux(self.rewind, tile.as_value(), following.as_value()))
         with m.If(self.advance):
-            m.d.sync += [
-                now.eq(Mux(self.rewind, tile.as_value(), following.as_value())),
-                self.fresh.eq(row_ends | moves),
-            ]
+            m.d.sync += self.fresh.eq(row_ends | moves)
             with m.If(self.rewind | self.mark):
                 m.d.sync += self.fresh.eq(1)
             with m.If(self.mark):
                 m.d.sync += tile.eq(following)
+        groups = Mux(self.start, head.groups, c.groups)
         with m.If(self.start):
-            m.d.sync += [now.eq(first), tile.eq(first), self.fresh.eq(1)]
+            m.d.comb += then.eq(first)
+            m.d.sync += [tile.eq(first), self.fresh.eq(1)]
+        with m.If(self.start | self.advance):
+            m.d.sync += [
+                now.eq(then),
+                row_ends.eq(then.cols_left <= groups),
+                self.pixels.eq(Mux(then.cols_left <= groups, then.cols_left, groups)),
+            ]
         return m

@@ -8,7 +8,7 @@ from hw.cursor import place_layout
 from hw.instructions import COLUMN_BITS, UNUSED
 from hw.isa import KERNEL_BITS, MAP_BITS, Isa, Opcode
 from hw.params import TileParams, bits_for
-from hw.signatures import PairAdder, below, instruction_layout, pair_layout, popcount
+from hw.signatures import PairAdder, below, instruction_layout, pair_layout, popcount, rotate
 
 
 def lanes_layout(p: TileParams) -> data.ArrayLayout:
@@ -21,17 +21,27 @@ def places_layout(p: TileParams) -> data.ArrayLayout:
     return data.ArrayLayout(range(p.row_words), p.synapses)
 
 
+def _clamped(m: Module, name: str, value: Value, most: int) -> Signal:
+    """``value`` if it is from 0 to ``most``, else the nearer of them."""
+    result = Signal(range(most + 1), name=name)
+    m.d.comb += result.eq(Mux(value <= 0, 0, Mux(value > most, most, value)))
+    return result
+
+
 class WindowLanes(Component):
     """Cells to gather and lanes that compute, for one step and the current line.
 
-    Members: set : In(1), take ``window``. window : In(Window fields). rewind : In(1), back to the first line; step :
-    In(1), on to the next line (set wins, then rewind). taps : Out, lanes of a whole line.
+    Members: set : In(1), take ``window``. window : In(Window fields). advance : In(1), with rewind : In(1) back to the
+    first line, else with step : In(1) on to the next line (set wins). taps : Out, lanes of a whole line.
     at : In(place_layout), the step's origin. pixels : In, of the step. lanes_left : In, lanes that the line uses.
-    in_w, in_h, columns, ring_rows, ring_back : In, of the Compute.
+    in_h, ring_rows, ring_back : In, of the Compute.
+    begin : In(1), the next step is a Compute's first one, on the first line. next_at : In(place_layout), next_in_w,
+    next_columns : In, of the next step, with advance or begin.
     banks : Out(banks), banks to read, row_<b> : Out, the row in bank b.
     lanes : Out(lanes_layout), active lanes. Lane e of pixel j finds its word at (start + place[e] + j) modulo
     row_words of the row that was read last: start : Out, place : Out(places_layout).
-    Timing: outputs are combinational in the inputs of the step; set, rewind and step act at the next edge.
+    Timing: outputs are combinational in the inputs of the step; set, advance and begin act at the next edge.
+    What depends on the place in the map is a register: the wide networks behind it move once a cycle.
     """
 
     def __init__(self, isa: Isa) -> None:
@@ -41,15 +51,18 @@ class WindowLanes(Component):
             {
                 "set": In(1),
                 "window": In(instruction_layout(isa, Opcode.WINDOW)),
+                "advance": In(1),
                 "rewind": In(1),
                 "step": In(1),
                 "taps": Out(range(p.synapses + 1)),
                 "at": In(place_layout(isa)),
                 "pixels": In(range(p.groups + 1)),
                 "lanes_left": In(range(p.synapses + 1)),
-                "in_w": In(MAP_BITS),
                 "in_h": In(MAP_BITS),
-                "columns": In(COLUMN_BITS),
+                "begin": In(1),
+                "next_at": In(place_layout(isa)),
+                "next_in_w": In(MAP_BITS),
+                "next_columns": In(COLUMN_BITS),
                 "ring_rows": In(MAP_BITS),
                 "ring_back": In(isa.row_bits),
                 "banks": Out(p.banks),
@@ -68,10 +81,7 @@ class WindowLanes(Component):
         kx = Signal(data.ArrayLayout(KERNEL_BITS, n))
         ky = Signal(data.ArrayLayout(KERNEL_BITS, n))
         offset = Signal(data.ArrayLayout(isa.row_bits, n))
-        line_at = Signal(pair_layout(isa))  # from the start of run 0 of the first line to that of this line
-        self._lines(m, first, kx, ky, offset, line_at)
-
-        origin = PairAdder(m, isa).add(self.at.cell, line_at.row, line_at.bank)
+        origin = self._lines(m, first, kx, ky, offset)
         m.d.comb += [self.taps.eq(first.taps), self.start.eq(origin.bank * p.cell_words + self.at.sub)]
 
         # lanes: the run of each, then what the run and its own column say
@@ -94,26 +104,29 @@ class WindowLanes(Component):
         self._slots(m, first, origin, run_row, run_used)
         return m
 
-    def _lines(
-        self, m: Module, first: data.View, kx: data.View, ky: data.View, offset: data.View, at: data.View
-    ) -> None:
-        """State of the line: columns of lanes, rows of runs, the way to run 0's start."""
+    def _lines(self, m: Module, first: data.View, kx: data.View, ky: data.View, offset: data.View) -> data.View:
+        """State of the line: columns of lanes, rows of runs; where run 0 of the step starts."""
         n = self._isa.params.synapses
         pairs = PairAdder(m, self._isa)
+        # from the start of run 0 of the first line to that of this line, and of the next step's
+        at, then = Signal(pair_layout(self._isa), name="line_at"), Signal(pair_layout(self._isa), name="next_line_at")
+        origin = Signal(pair_layout(self._isa))
         next_x = [Signal(KERNEL_BITS + 1, name=f"next_x_{e}") for e in range(n)]
         m.d.comb += [next_x[e].eq(kx[e] + first.step_x) for e in range(n)]
-        carry_x = Signal()
-        m.d.comb += carry_x.eq(next_x[0] >= first.kernel_w)
+        carry_x = Signal()  # lane 0 leaves its kernel row with this line
+        stepped_x = Mux(carry_x, next_x[0] - first.kernel_w, next_x[0])
         further = pairs.add(at, first.line_row, first.line_bank)
         next_at = pairs.add(further, 0, Mux(carry_x, first.spacing, 0))
         deltas = [Mux(carry_x, first.delta[1], first.delta[0]), Mux(carry_x, first.delta[3], first.delta[2])]
         with m.If(self.set):
             w = self.window
             m.d.sync += [first.eq(w), kx.eq(w.kx), ky.eq(w.ky), offset.eq(w.row_offset), at.eq(0)]
-        with m.Elif(self.rewind):
+            m.d.sync += carry_x.eq(w.kx[0] + w.step_x >= w.kernel_w)
+        with m.Elif(self.advance & self.rewind):
             m.d.sync += [kx.eq(first.kx), ky.eq(first.ky), offset.eq(first.row_offset), at.eq(0)]
-        with m.Elif(self.step):
-            m.d.sync += at.eq(next_at)
+            m.d.sync += carry_x.eq(first.kx[0] + first.step_x >= first.kernel_w)
+        with m.Elif(self.advance & self.step):
+            m.d.sync += [at.eq(next_at), carry_x.eq(stepped_x + first.step_x >= first.kernel_w)]
             for e in range(n):
                 m.d.sync += kx[e].eq(Mux(next_x[e] >= first.kernel_w, next_x[e] - first.kernel_w, next_x[e]))
             for r in range(n):
@@ -124,6 +137,14 @@ class WindowLanes(Component):
                     ky[r].eq(Mux(carry_y, next_y - first.kernel_h, next_y)),
                     offset[r].eq(offset[r] + Mux(carry_y, deltas[1], deltas[0])),
                 ]
+        # advance comes late: it only enables
+        with m.If(self.step & ~(self.rewind | self.begin)):
+            m.d.comb += then.eq(next_at)
+        with m.Elif(~(self.rewind | self.begin)):
+            m.d.comb += then.eq(at)
+        with m.If(self.advance | self.begin):
+            m.d.sync += origin.eq(pairs.add(self.next_at.cell, then.row, then.bank))
+        return origin
 
     def _counts(self, m: Module, starts: list[Value]) -> list[Value]:
         """Run of each lane: how many lanes from 1 up to it start a run, by a logarithmic prefix sum."""
@@ -143,14 +164,11 @@ class WindowLanes(Component):
         banks = Signal(p.synapses * size)  # of each run's start, after run 0's
         m.d.comb += banks.eq(Cat((Value.cast(r * first.spacing) % p.banks)[:size] for r in range(p.synapses)))
         reach = (1 << KERNEL_BITS) + p.groups - 1
-        left, right = Signal(range(reach + 1)), Signal(range(reach + 1))
         inside = Signal(reach)  # bit t: pixel x + t lies inside the row
-        width = self.in_w - self.at.x
-        m.d.comb += [
-            left.eq(Mux(self.at.x >= 0, 0, Mux(-self.at.x > reach, reach, -self.at.x))),
-            right.eq(Mux(width <= 0, 0, Mux(width > reach, reach, width))),
-            inside.eq(below(right, reach) & ~below(left, reach)),
-        ]
+        x = self.next_at.x
+        left, right = _clamped(m, "left", -x, reach), _clamped(m, "right", self.next_in_w - x, reach)
+        with m.If(self.advance | self.begin):
+            m.d.sync += inside.eq(below(right, reach) & ~below(left, reach))
         pixels = below(self.pixels, p.groups)
         columns = []
         for e, run in enumerate(runs):
@@ -168,14 +186,19 @@ class WindowLanes(Component):
     def _slots(self, m: Module, first: data.View, origin: data.View, run_row: list[Value], run_used: Value) -> None:
         """Slots of the gather, and their turn to the banks they stand for."""
         isa, p = self._isa, self._isa.params
-        start = self.at.x - self.at.sub
-        columns = Signal(UNUSED + 1)
-        m.d.comb += columns.eq(
-            Cat(
-                (k < self.columns) & (start + (k + 1) * p.cell_words > 0) & (start + k * p.cell_words < self.in_w)
-                for k in range(UNUSED)
-            )
+        columns = Signal(UNUSED + 1)  # bit k: the cell k columns on has a word inside the row
+        start, reach = self.next_at.x - self.next_at.sub, len(columns) * p.cell_words
+        left, right = (
+            _clamped(m, "words_left", -start, reach),
+            _clamped(m, "words_right", self.next_in_w - start, reach),
         )
+        bits = range(len(columns))
+        with m.If(self.advance | self.begin):
+            m.d.sync += columns.eq(
+                below(self.next_columns, len(columns))
+                & Cat(left < (k + 1) * p.cell_words for k in bits)
+                & Cat(right > k * p.cell_words for k in bits)
+            )
         rows = Signal(p.synapses * isa.row_bits)
         m.d.comb += rows.eq(Cat(*run_row))
         size = isa.row_bits + 1
@@ -187,12 +210,7 @@ class WindowLanes(Component):
             row = (rows.word_select(run, isa.row_bits) + first.slot_carry[k])[: isa.row_bits]
             m.d.comb += slot.eq(Cat(row, active))
             slots.append(slot)
-        shift, turned = Signal(range(p.banks * size + 1)), Signal(p.banks * size)
-        m.d.comb += [
-            shift.eq((p.banks - origin.bank) * size),
-            turned.eq(Cat(*slots, *slots).bit_select(shift, p.banks * size)),  # bank b: slot (b - origin.bank) % banks
-            self.banks.eq(Cat(turned[b * size + isa.row_bits] for b in range(p.banks))),
-        ]
-        for b in range(p.banks):
-            row = turned[b * size : b * size + isa.row_bits]
-            m.d.comb += getattr(self, f"row_{b}").eq(row + origin.row + (b < origin.bank))
+        turned = rotate(slots, origin.bank, left=False)  # bank b: slot (b - origin.bank) % banks
+        m.d.comb += self.banks.eq(Cat(slot[isa.row_bits] for slot in turned))
+        for b, slot in enumerate(turned):
+            m.d.comb += getattr(self, f"row_{b}").eq(slot[: isa.row_bits] + origin.row + (b < origin.bank))

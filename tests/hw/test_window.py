@@ -15,11 +15,21 @@ from tests.hw.window_model import Kernel, Row
 MACHINES = [*(preset(name) for name in SHAPES), lone(groups=1)]
 
 
-def place(ctx: Any, dut: Any, kernel: Kernel, first_line: int, row: Row, pixels: int, columns: int) -> None:
-    at, bank, sub = kernel.origin(first_line, row)
-    cell = {"row": at, "bank": bank}
-    ctx.set(dut.at, {"x": row.x, "y": row.y, "ring_y": kernel.ring_y(row.y), "cell": cell, "sub": sub})
-    for name, value in (("in_w", row.in_w), ("in_h", row.in_h), ("pixels", pixels), ("columns", columns),
+async def place(
+    ctx: Any, dut: Any, kernel: Kernel, first_line: int, row: Row, pixels: int, columns: int, **commands: int
+) -> None:
+    """Tick into the step at ``row`` with commands that move to it; what belongs to the step itself is set behind."""
+    cell, bank, sub = kernel.origin(first_line, row)
+    at = {"x": row.x, "y": row.y, "ring_y": kernel.ring_y(row.y), "cell": {"row": cell, "bank": bank}, "sub": sub}
+    for name, value in commands.items():
+        ctx.set(getattr(dut, name), value)
+    for name, value in (("next_at", at), ("next_in_w", row.in_w), ("next_columns", columns)):
+        ctx.set(getattr(dut, name), value)
+    await ctx.tick()
+    for name in commands:
+        ctx.set(getattr(dut, name), 0)
+    ctx.set(dut.next_at, {})  # nothing of the next step is seen in this one
+    for name, value in (("at", at), ("in_h", row.in_h), ("pixels", pixels),
                         ("ring_rows", kernel.ring_rows), ("ring_back", kernel.ring_back)):  # fmt: skip
         ctx.set(getattr(dut, name), value)
 
@@ -63,29 +73,36 @@ def test_every_lane_of_every_line(p: TileParams) -> None:
             first_line = rng.randrange(kernel.lines)
             ctx.set(dut.window, plain(i, kernel.window(first_line)))
             ctx.set(dut.set, 1)
-            ctx.set(dut.rewind, rng.getrandbits(1))
-            ctx.set(dut.step, rng.getrandbits(1))
+            for name in ("advance", "rewind", "step"):
+                ctx.set(getattr(dut, name), rng.getrandbits(1))
             await ctx.tick()
             ctx.set(dut.set, 0)
             ctx.set(dut.window, {})  # the block keeps its own copy
             assert ctx.get(dut.taps) == kernel.taps
+            # what brings the step: the start of a compute, a line's end, the tile's next step
+            commands = {"begin": 1, "advance": rng.getrandbits(1), "rewind": 0, "step": 0}
+            if commands["advance"]:  # the compute before it ended with a rewind
+                commands |= {"rewind": 1, "step": rng.getrandbits(1)}
             for end in (kernel.lines, rng.randint(first_line + 1, kernel.lines)):  # rewinds from the end, the middle
                 for line in range(first_line, end):
                     lanes = kernel.left(line) if rng.random() < 0.8 else rng.randint(1, kernel.left(line))
                     ctx.set(dut.lanes_left, lanes)
-                    ctx.set(dut.rewind, 0)
-                    ctx.set(dut.step, 0)
-                    for _ in range(3):  # other origins on the same line: no state moves
+                    for _ in range(3):  # other origins on the same line
                         row = random_row(rng, kernel)
                         pixels = rng.randint(1, kernel.groups)
                         words = row.x % p.cell_words + pixels - 1 + kernel.w
                         columns = rng.randint(-(-words // p.cell_words), kernel.columns)
-                        place(ctx, dut, kernel, first_line, row, pixels, columns)
+                        await place(ctx, dut, kernel, first_line, row, pixels, columns, **commands)
                         compare(ctx, kernel, line, lanes, row, pixels, columns)
-                        await ctx.tick()
-                    ctx.set(dut.step, 1)
-                    ctx.set(dut.rewind, line == end - 1)
-                    await ctx.tick()
+                        commands = {"advance": 1}
+                        if rng.random() < 0.3:  # the step waits: it stays as it is
+                            ctx.set(dut.rewind, rng.getrandbits(1))
+                            ctx.set(dut.step, rng.getrandbits(1))
+                            await ctx.tick()
+                            ctx.set(dut.rewind, 0)
+                            ctx.set(dut.step, 0)
+                            compare(ctx, kernel, line, lanes, row, pixels, columns)
+                    commands = {"advance": 1, "rewind": int(line == end - 1), "step": 1}
 
     simulate(dut, bench)
     for what in ("gated", "active", "cells", "ring"):
@@ -104,14 +121,13 @@ def test_nothing_moves_without_a_command() -> None:
         ctx.set(dut.set, 1)
         await ctx.tick()
         ctx.set(dut.set, 0)
+        await place(ctx, dut, kernel, 0, random_row(rng, kernel), 1, 1, begin=1)
         before = state_of(ctx, found)
         for _ in range(20):
             ctx.set(dut.window, plain(i, Kernel(rng, i).window()))
-            place(ctx, dut, kernel, 0, random_row(rng, kernel), 1, 1)
-            await ctx.tick()
+            await place(ctx, dut, kernel, 0, random_row(rng, kernel), 1, 1, step=rng.getrandbits(1))
             assert state_of(ctx, found) == before
-        ctx.set(dut.step, 1)
-        await ctx.tick()
+        await place(ctx, dut, kernel, 0, random_row(rng, kernel), 1, 1, advance=1, step=1)
         assert state_of(ctx, found) != before
 
     simulate(fragment, bench)
