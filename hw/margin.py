@@ -20,7 +20,7 @@ class MarginController(Component):
     margin : Out(64), raw margin.
 
     Timing, raw: winner, margin and below hold three cycles after the last ``valid`` (its largest score, its second
-    largest, compare). Softmax: ten cycles per class and 21 more from ``decide`` on. Takes a vector in every second
+    largest, compare). Softmax: four cycles per class and 9 more from ``decide`` on. Takes a vector in every second
     cycle, no back pressure: post-processing takes several cycles to the next compute with scores. Nothing moves but
     while scores are compared.
     """

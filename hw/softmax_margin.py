@@ -20,7 +20,7 @@ from hw.softmax import (
     score_rows,
 )
 
-DIGIT = 2  # bits of a factor that a cycle multiplies
+DIGIT = 6  # bits of a factor that a cycle multiplies
 DIGITS = -(-(FRACTION + 1) // DIGIT)
 
 

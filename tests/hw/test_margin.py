@@ -108,7 +108,7 @@ def test_the_largest_possible_margin() -> None:
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_softmax_decision_and_its_cycles(p: TileParams) -> None:
-    """The compare without a division, at the threshold that just tips it; ten cycles a class and 21 besides."""
+    """The compare without a division, at the threshold that just tips it; four cycles a class and 9 besides."""
     rng, dut, decisions = random.Random(72), MarginController(p), set()
     classes = score_rows(p.neurons) * p.neurons
     assert LEAST_CLASSES <= classes < LEAST_CLASSES + p.neurons <= 1 << CLASS_BITS
@@ -129,7 +129,7 @@ def test_softmax_decision_and_its_cycles(p: TileParams) -> None:
             while not ctx.get(dut.ready):
                 cycles += 1
                 await ctx.tick()
-            assert cycles == 10 * len(scores) + 21
+            assert cycles == 4 * len(scores) + 9
             below = margin << FRACTION < threshold * total
             assert ctx.get(dut.below) == below
             assert ctx.get(dut.winner) == scores.index(max(scores))
