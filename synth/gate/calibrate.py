@@ -60,8 +60,8 @@ PARTS: dict[str, Part] = {
         "control",
         ("engine",),
         (
-            *(CYCLES, "toggle_at", "toggle_window_row", "toggle_window_bank"),
-            *("toggle_window_turn", "toggle_wraps"),
+            *(CYCLES, "toggle_engine", "toggle_next", "toggle_line"),
+            *("toggle_window_row", "toggle_banks"),
         ),
     ),
     "fetch": Part(
