@@ -66,9 +66,10 @@ PARTS: dict[str, Part] = {
     ),
     "fetch": Part(
         "control",
-        ("fetch", "queues", "sequencer", "tile"),
-        (CYCLES, "toggle_fetched", "toggle_row", "toggle_total", "toggle_answer", "toggle_store"),
+        ("fetch", "queues", "sequencer"),
+        (CYCLES, "toggle_fetched", "toggle_answer", "toggle_control"),
     ),
+    "tile": Part("control", ("tile",), (CYCLES, "toggle_gathered", "toggle_store")),
     "margin": Part("control", ("margin",), (CYCLES,)),
 }
 COMPONENTS = ("nfu", "buffers", "control")
