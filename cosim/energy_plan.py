@@ -1,8 +1,8 @@
 """What is recorded for `tilewatt energy-check`: the stimulus that prices are fitted on, and that they are tested on.
 
 The two share no network, weights or image: fitted on ConvNet and a network made for it with random weights and on the
-trained LeNet, tested on ALEXnet with random weights and on the block-causal LeNet, each layer and several increments of
-each.
+trained LeNet, tested on ALEXnet and a network of strides with random weights and on the block-causal LeNet, each layer
+and several increments of each. The network of strides came when the model's activity had been chosen.
 """
 
 import hashlib
@@ -35,7 +35,21 @@ def mixed() -> nn.Sequential:
     )  # fmt: skip
 
 
-NETWORKS: dict[str, Callable[[], nn.Sequential]] = {"mixed": mixed, "convnet": convnet, "alexnet": alexnet}
+def strided() -> nn.Sequential:
+    """What none of the others has: a stride of 2, kernels of 7 and 1, more classes than the tile has neurons."""
+    return nn.Sequential(
+        nn.Conv2d(3, 20, 7, stride=2, padding=3), nn.ReLU(), nn.Conv2d(20, 32, 1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 48, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2),
+        nn.Flatten(), nn.Linear(48 * 4 * 4, 20),
+    )  # fmt: skip
+
+
+NETWORKS: dict[str, Callable[[], nn.Sequential]] = {
+    "mixed": mixed,
+    "convnet": convnet,
+    "alexnet": alexnet,
+    "strided": strided,
+}
 SHAPE = (3, 32, 32)
 
 
@@ -68,6 +82,7 @@ def plan(params: TileParams) -> tuple[Stimulus, ...]:
         Stimulus("mixed", "fit", "mixed", (0.3, 1.0), (0, 1), 5, neurons),
         Stimulus("lenet-mnist", "fit", "checkpoints/lenet-mnist.npz", (), (0, 1), 1, neurons),
         Stimulus("alexnet", "test", "alexnet", (0.25, 1.0), (0, 1), 4, neurons),
+        Stimulus("strided", "test", "strided", (0.4, 1.0), (0, 1), 6, neurons),
         Stimulus("lenet-causal", "test", "checkpoints/lenet-mnist-causal.npz", (), (10, 11), 2, neurons),
     )
 
