@@ -58,6 +58,7 @@ COUNTS: dict[str, Count] = {
     "toggle_load": Count(("nbout_port.load_words",)),
     "toggle_store": Count(("nbin_port.store_words", "nbout_port.store_words")),
     "toggle_gathered": Count(("nfu.line",)),
+    "toggle_cell": Count(("nbin_port.cell_*", "nbout_port.cell_*")),
     "toggle_row": Count(("nbin_port.row_*", "nbout_port.row_*")),
     "toggle_total": Count(("dma.consumer.total",)),
     "toggle_late": Count(("dma.consumer.late_cells",)),

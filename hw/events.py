@@ -76,6 +76,7 @@ TOGGLES: tuple[Event, ...] = (
     Event("toggle_load", "bit", "bit changes of the words that DMA takes into buffers"),
     Event("toggle_store", "bit", "bit changes of the words that buffers give to DMA"),
     Event("toggle_gathered", "bit", "bit changes of the words read for a line, of either buffer"),
+    Event("toggle_cell", "bit", "bit changes of the cells that ports would write into the banks of NBin and NBout"),
     Event("toggle_row", "bit", "bit changes of the rows wanted of the banks of NBin and NBout"),
     Event("toggle_total", "bit", "bit changes of DMA's number of words in a transfer's run"),
     Event("toggle_late", "bit", "bit changes of the cells of a beat that DMA has still to write"),

@@ -53,7 +53,7 @@ PARTS: dict[str, Part] = {
     "ports": Part(
         "buffers",
         ("nbin_logic", "nbout_logic"),
-        (CYCLES, *_MOVES, "toggle_operand", "toggle_row", "toggle_store", "toggle_place"),
+        (CYCLES, *_MOVES, "toggle_row", "toggle_store", "toggle_late", "toggle_cell"),
     ),
     "arbiter": Part("buffers", ("arbiter",), (CYCLES, "toggle_arbiter", "toggle_ports")),
     "engine": Part(
