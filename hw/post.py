@@ -31,8 +31,8 @@ class PostProcess(Component):
     complete : In(1), an accumulator got its last sum. drain_index, relu, limb, limb_top : Out, words : In(NFU-3 of
     that index). taken : Out(1), they are taken in this cycle; drained : Out(1), and that accumulator is free. neurons :
     Out, lanes in use in it: channels times pixels of its step.
-    score : Out(1), its wide sums are scores; score_base. drain_index, neurons and score_base hold in the two cycles
-    after, and until another compute begins.
+    score : Out(1), its wide sums are scores, of score_neurons : Out classes from score_base : Out on. drain_index and
+    these hold in the two cycles after, and until another compute begins.
     pool : Out(pool_control), pool_words : Out, pool_neurons : Out, lanes in use there, pool_readers : Out, lanes that
     read ahead, pooled : In(pooled_layout), the vertical pooling lanes. updates : Out, words taken into pooling windows
     in this cycle.
@@ -63,6 +63,7 @@ class PostProcess(Component):
                 "drained": Out(1),
                 "score": Out(1),
                 "score_base": Out(CLASS_BITS),
+                "score_neurons": Out(range(p.neurons + 1)),
                 "neurons": Out(range(p.neurons + 1)),
                 "pool": Out(pool_control(p)),
                 "pool_words": Out(result_layout(p)),
@@ -116,6 +117,7 @@ class PostProcess(Component):
             self.neurons.eq(c.neurons * pixels),
             self.score.eq(take & c.scores),
             self.score_base.eq(c.score_base),
+            self.score_neurons.eq(c.neurons),  # one pixel: no need to wait for their number
             self.updates.eq(Mux(pooling.updates, self.pool_neurons, 0) + row.updates),
         ]
         enables = [take & (n < self.neurons) for n in range(p.neurons)]

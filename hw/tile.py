@@ -274,7 +274,7 @@ class Tile(Component):
         m.d.comb += [
             margin.valid.eq(post.score),
             margin.scores.eq(nfu.wide),
-            margin.neurons.eq(post.neurons),
+            margin.neurons.eq(post.score_neurons),
             margin.base.eq(post.score_base),
             margin.softmax.eq(control.softmax),
             margin.threshold.eq(control.threshold),

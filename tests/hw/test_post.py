@@ -142,7 +142,7 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
             )  # fmt: skip
             timed = model.look(granted.bit_count())
             assert seen == replace(timed, neurons=timed.neurons if taken else 0), cycle
-            reads = tuple(ctx.get(getattr(dut, name)) for name in ("drain_index", "neurons", "score_base"))
+            reads = tuple(ctx.get(getattr(dut, name)) for name in ("drain_index", "score_neurons", "score_base"))
             assert not read or reads == read
             read = reads if ctx.get(dut.score) else ()
             if taken:
@@ -151,7 +151,7 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
                 assert (ctx.get(dut.relu), ctx.get(dut.score)) == (c.relu, c.scores)
                 assert (ctx.get(dut.limb), ctx.get(dut.limb_top)) == (c.limb, c.limb_top)
                 assert ctx.get(dut.drained) == (not c.hold)
-                assert ctx.get(dut.score_base) == 9
+                assert (ctx.get(dut.score_base), ctx.get(dut.score_neurons)) == (9, c.neurons)
                 scored += ctx.get(dut.score)
             else:
                 assert not ctx.get(dut.score)
