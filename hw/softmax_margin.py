@@ -20,8 +20,9 @@ from hw.softmax import (
     score_rows,
 )
 
-DIGIT = 6  # bits of a factor that a cycle multiplies
+DIGIT = 8  # bits of a factor that a cycle multiplies
 DIGITS = -(-(FRACTION + 1) // DIGIT)
+assert DIGIT * (DIGITS - 1) == FRACTION  # what the digits shift out
 
 
 class Phase(enum.Enum, shape=unsigned(3)):
