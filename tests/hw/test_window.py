@@ -21,8 +21,8 @@ async def place(
     """Tick into the step at ``row`` with commands that move to it; what belongs to the step itself is set behind."""
     cell, bank, sub = kernel.origin(first_line, row)
     at = {"x": row.x, "y": row.y, "ring_y": kernel.ring_y(row.y), "cell": {"row": cell, "bank": bank}, "sub": sub}
-    for name, value in commands.items():
-        ctx.set(getattr(dut, name), value)
+    for name, command in commands.items():
+        ctx.set(getattr(dut, name), command)
     for name, value in (("next_at", at), ("next_in_w", row.in_w), ("next_columns", columns)):
         ctx.set(getattr(dut, name), value)
     await ctx.tick()
