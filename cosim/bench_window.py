@@ -46,8 +46,9 @@ async def window(dut: Any) -> None:
     compared = [0, 0]
     for _ in range(KERNELS):
         view, groups, columns, pitch, plane = random_view(port)
-        await port.cycle(set=1, window=encode(i, window_of(view, pitch, plane, 0, columns, p)), step=0, rewind=0)
+        await port.cycle(set=1, window=encode(i, window_of(view, pitch, plane, 0, columns, p)))
         port.set(set=0, window=0)
+        commands = {"begin": 1, "advance": 0, "step": 0, "rewind": 0}  # that bring the step
         for last in (view.lines, rng.randint(1, view.lines)):
             for line in range(last):
                 left = min(view.taps, view.elements - line * view.taps)
@@ -56,10 +57,13 @@ async def window(dut: Any) -> None:
                 row, bank = divmod(base + y * pitch + x // p.cell_words, p.banks)
                 mask, sub = (1 << MAP_BITS) - 1, x % p.cell_words
                 at = {"x": x, "y": y, "ring_y": y, "cell": {"row": row & row_mask, "bank": bank}, "sub": sub}
+                place = pack(place_layout(i), at)
+                await port.cycle(next_at=place, next_in_w=view.width & mask, next_columns=columns, **commands)
                 port.set(
-                    at=pack(place_layout(i), at), in_w=view.width & mask, in_h=view.height & mask, lanes_left=left,
-                    pixels=pixels, columns=columns, ring_rows=0, ring_back=0, step=1, rewind=line == last - 1,
+                    next_at=0, begin=0, advance=0, at=place, in_h=view.height & mask, lanes_left=left, pixels=pixels,
+                    ring_rows=0, ring_back=0,
                 )  # fmt: skip
+                commands = {"begin": 0, "advance": 1, "step": 1, "rewind": int(line == last - 1)}
                 await port.settle()
                 start, banks, lanes = port.get("start"), port.get("banks"), port.get("lanes")
                 places = places_layout(p).from_bits(port.get("place"))
@@ -80,7 +84,5 @@ async def window(dut: Any) -> None:
                             assert banks >> cell % p.banks & 1
                             assert port.get(f"row_{cell % p.banks}") == cell // p.banks & row_mask
                 assert len(cells) == len({cell % p.banks for cell in cells})  # no two cells meet in a bank
-                await port.step()
-        port.set(step=0, rewind=0)
     assert min(compared) > 100
     cocotb.log.info("window: %d lanes outside, %d inside the map", *compared)
