@@ -12,7 +12,7 @@ from hw.margin import MarginController
 from hw.softmax import ONE, score_rows
 
 DECISIONS = 120
-PATIENCE = 300  # cycles
+PATIENCE = 200  # cycles
 
 
 def random_scores(port: BlockPort, classes: int) -> NDArray[np.int64]:

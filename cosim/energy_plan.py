@@ -2,7 +2,7 @@
 
 The two share no network, weights or image: fitted on ConvNet and a network made for it with random weights and on the
 trained LeNet, tested on ALEXnet and a network of strides with random weights and on the block-causal LeNet, each layer
-and several increments of each. The network of strides came when the model's activity had been chosen.
+and several increments of each. The network of strides came when all activity but that of the ports had been chosen.
 """
 
 import hashlib
