@@ -66,7 +66,6 @@ COUNTS: dict[str, Count] = {
     "toggle_window_row": Count(("engine.row_*",)),
     "toggle_banks": Count(("engine.banks",)),
     "toggle_line": Count(("engine.window.line_at",)),
-    "toggle_place": Count(("engine.place",)),
     "toggle_fetched": Count(("fetch.queue.r_port__data",)),
     "toggle_pool_row": Count(("post.row.pool_row_lane_*.given",)),
     "toggle_pool_window": Count(("post.row.pool_row_lane_*.window_*",)),

@@ -84,7 +84,6 @@ TOGGLES: tuple[Event, ...] = (
     Event("toggle_window_row", "bit", "bit changes of the buffer rows that the compute engine makes"),
     Event("toggle_banks", "bit", "bit changes of the banks that the compute engine reads"),
     Event("toggle_line", "bit", "bit changes of the way from a window's first line to the line at work"),
-    Event("toggle_place", "bit", "bit changes of the places in the line that the compute engine makes"),
     Event("toggle_fetched", "bit", "bit changes of the fetched beats that instructions are taken from"),
     Event("toggle_pool_row", "bit", "bit changes of the words that horizontal pooling gives"),
     Event("toggle_pool_window", "bit", "bit changes of the open windows of horizontal pooling"),

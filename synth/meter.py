@@ -19,7 +19,7 @@ from synth.measurement import Measurement
 CARRIED: dict[str, tuple[str, ...]] = {
     "instructions": ("fetched", "control"),
     "compute_cycles": (
-        *("index", "choice", "row", "at", "window_row", "window_bank", "window_turn", "wraps", "place"),
+        *("index", "choice", "gathered", "row", "next", "window_row", "banks", "line"),
         *("select", "ports", "engine"),
     ),
     "multiply": ("operand", "product", "digit", "mask"),
@@ -27,10 +27,10 @@ CARRIED: dict[str, tuple[str, ...]] = {
     "activation": ("post",),
     "pool_update": ("pool_word", "pooled", "pool_row", "pool_window"),
     "sb_read": ("weight",),
-    "output": ("output",),
+    "output": ("output", "cell"),
     "dram_read": ("answer", "load", "total", "late", "dma", "arbiter"),
     "dram_write": ("store",),
-    "score_vector": ("score", "winner", "pair", "margin"),
+    "score_vector": ("margin",),
 }
 CARRIER = {f"toggle_{name}": carrier for carrier, names in CARRIED.items() for name in names}
 
