@@ -1,4 +1,5 @@
-"""Bench of the DRAM arbiter: fetch goes first, every answer goes to who asked, never too many reads in flight."""
+"""Bench of the DRAM arbiter: fetch goes first unless it yields, answers go to who asked, never too many
+reads in flight."""
 
 from collections import deque
 from typing import Any
@@ -19,7 +20,7 @@ async def arbiter(dut: Any) -> None:
     askers: deque[str] = deque()  # of reads that were taken and not answered
     in_dram = 0  # reads that the DRAM has taken and not answered
     due: deque[dict[str, int]] = deque()  # taken requests that the DRAM has not taken
-    seen = {"fetch": 0, "read": 0, "write": 0, "answers": 0, "full": 0, "both": 0}
+    seen = {"fetch": 0, "read": 0, "write": 0, "answers": 0, "full": 0, "both": 0, "yielded": 0}
     wants: dict[str, Any] = {}
     for _ in range(CYCLES):
         if "fetch" not in wants and port.chance(0.4):
@@ -28,20 +29,23 @@ async def arbiter(dut: Any) -> None:
             beat, mask = rng.getrandbits(p.beat_bits), rng.getrandbits(p.lines_per_beat)
             wants["dma"] = (port.chance(0.4), rng.randrange(p.dram_beats), beat, mask)
         write, address, data, mask = wants.get("dma", (False, 0, 0, 0))
+        yields = port.chance(0.3)
         answer, grant = in_dram > 0 and port.chance(0.35), port.chance(0.8)  # late: the askers run full now and then
         port.set(
             fetch_valid="fetch" in wants, fetch_address=wants.get("fetch", 0), dma_valid="dma" in wants,
             dma_write=write, dma_address=address, dma_data=data, dma_mask=mask, port__req_ready=grant,
-            port__rsp_valid=answer,
+            port__rsp_valid=answer, fetch_yields=yields,
         )  # fmt: skip
         await port.settle()
         fetched, served = "fetch" in wants and port.get("fetch_ready"), "dma" in wants and port.get("dma_ready")
         full = len(askers) == p.dram_outstanding
         assert not (fetched and served)
         assert not (full and (fetched or (served and not write)))
-        if "fetch" in wants and served:  # fetch goes first, unless only a write has room
+        if len(wants) == 2 and served and not yields:  # fetch goes first, unless only a write has room
             assert full
             assert write
+        assert not (len(wants) == 2 and yields and fetched)
+        seen["yielded"] += len(wants) == 2 and yields and served
         seen["both"] += len(wants) == 2
         seen["full"] += full
         assert port.get("port__req_valid") == len(due)

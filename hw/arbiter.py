@@ -145,9 +145,10 @@ class BufferPort(Component):
 
 
 class DramArbiter(Component):
-    """Shares the DRAM port between instruction fetch (first) and DMA, and sends each answer to who asked.
+    """Shares the DRAM port between instruction fetch and DMA, and sends each answer to who asked.
 
     Members: port : Out(dram_port). fetch_valid, fetch_address : In, fetch_ready : Out, fetch_rsp : Out(1).
+    fetch_yields : In(1), DMA goes first, else fetch does.
     dma_valid, dma_write, dma_address, dma_data, dma_mask : In, dma_ready : Out, dma_rsp : Out(1).
     empty : Out(1), no request waits for the DRAM. rsp_data goes to both by the port itself.
     Timing: requests pass a register, so one that waits for the DRAM does not change; one request per cycle.
@@ -163,6 +164,7 @@ class DramArbiter(Component):
                 "fetch_ready": Out(1),
                 "fetch_address": In(isa.beat_bits),
                 "fetch_rsp": Out(1),
+                "fetch_yields": In(1),
                 "dma_valid": In(1),
                 "dma_ready": Out(1),
                 "dma_write": In(1),
@@ -181,7 +183,7 @@ class DramArbiter(Component):
         free, fetch, dma = Signal(), Signal(), Signal()
         m.d.comb += [
             free.eq(~port.req_valid | port.req_ready),
-            fetch.eq(free & self.fetch_valid & askers.w_rdy),
+            fetch.eq(free & self.fetch_valid & askers.w_rdy & ~(self.fetch_yields & self.dma_valid)),
             dma.eq(free & ~fetch & self.dma_valid & (self.dma_write | askers.w_rdy)),
             self.fetch_ready.eq(fetch),
             self.dma_ready.eq(dma),

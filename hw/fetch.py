@@ -10,11 +10,15 @@ FETCH_AHEAD = 8
 # Instructions that are asked for one behind the other, once there is room for them: one alone sends the DRAM from the
 # row of the weights to its own and back.
 FETCH_TOGETHER = 4
+# Until a segment's first compute runs, all but so many instructions come behind the words it waits for.
+FETCH_FIRST = 2
 
 
 class Fetch(Component):
     """Members: start : In(1), address (beats), length (instructions) : In, begin a segment (only when done).
-    req_valid, req_address : Out, req_ready : In. rsp_valid, rsp : In, answers to this block's reads.
+    req_valid, req_address : Out, req_ready : In. rsp_valid, rsp : In, answers to this block's reads. working : In(1), a
+    compute of the segment starts. yields : Out(1), the request may wait for others: none has, and ``FETCH_FIRST``
+    instructions are asked for or held.
     valid, instruction : Out, ready : In. done : Out(1), every instruction of the segment was taken.
     Timing: up to ``FETCH_AHEAD`` instructions are asked for or held; once there is room for ``FETCH_TOGETHER``, as many
     as there is room for. The whole segment is always read, so that the number of bursts does not depend on where it is
@@ -31,6 +35,8 @@ class Fetch(Component):
                 "req_valid": Out(1),
                 "req_ready": In(1),
                 "req_address": Out(isa.beat_bits),
+                "working": In(1),
+                "yields": Out(1),
                 "rsp_valid": In(1),
                 "rsp": In(isa.params.beat_bits),
                 "valid": Out(1),
@@ -48,12 +54,13 @@ class Fetch(Component):
         left, untaken = Signal(SYNC_BITS), Signal(SYNC_BITS)
         beat, arrived = Signal(range(beats + 1)), Signal(range(beats + 1))
         held = Signal(range(FETCH_AHEAD + 1))
-        ask, take, full, low, filling = Signal(), Signal(), Signal(), Signal(), Signal()
+        ask, take, full, low, filling, worked = Signal(), Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.sync += filling.eq((filling | low) & ~full)
         m.d.comb += [
             full.eq(held == FETCH_AHEAD),
             low.eq(held <= FETCH_AHEAD - FETCH_TOGETHER),
             self.req_valid.eq((left != 0) & ((beat != 0) | low | (filling & ~full))),
+            self.yields.eq(~worked & (held >= FETCH_FIRST)),
             ask.eq(self.req_valid & self.req_ready),
             self.valid.eq(queue.r_rdy),
             self.instruction.eq(queue.r_data),
@@ -62,6 +69,8 @@ class Fetch(Component):
             self.done.eq(untaken == 0),
         ]
         m.d.sync += held.eq(held + (ask & (beat == 0)) - take)
+        with m.If(self.working):
+            m.d.sync += worked.eq(1)
         with m.If(ask):
             m.d.sync += [self.req_address.eq(self.req_address + 1), beat.eq(beat + 1)]
             with m.If(beat == beats - 1):
@@ -77,4 +86,5 @@ class Fetch(Component):
                 m.d.sync += arrived.eq(0)
         with m.If(self.start):
             m.d.sync += [left.eq(self.length), untaken.eq(self.length), self.req_address.eq(self.address)]
+            m.d.sync += worked.eq(0)
         return m

@@ -96,7 +96,7 @@ class Tile(Component):
         connect(m, flipped(self.host), control.host)
         self._control(m, control, fetch, arbiter, dma, margin)
         transfers, computes = self._queues(m, control, dma, engine)
-        self._dram(m, fetch, arbiter, dma)
+        self._dram(m, fetch, arbiter, dma, engine)
         self._compute(m, engine, nfu, post, dma)
         self._buffers(m, ports, buffers, engine, nfu, post, dma)
         self._margin(m, control, margin, post, nfu)
@@ -167,12 +167,14 @@ class Tile(Component):
         ]
         return transfers, computes
 
-    def _dram(self, m: Module, fetch: Any, arbiter: Any, dma: Any) -> None:
+    def _dram(self, m: Module, fetch: Any, arbiter: Any, dma: Any, engine: Any) -> None:
         r = dma.requester
         m.d.comb += [
             arbiter.fetch_valid.eq(fetch.req_valid),
             arbiter.fetch_address.eq(fetch.req_address),
             fetch.req_ready.eq(arbiter.fetch_ready),
+            arbiter.fetch_yields.eq(fetch.yields),
+            fetch.working.eq(engine.post_push),
             fetch.rsp_valid.eq(arbiter.fetch_rsp),
             fetch.rsp.eq(self.dram.rsp_data),
             arbiter.dma_valid.eq(r.req_valid),

@@ -15,11 +15,12 @@ Item = Transfer | Walk | Opcode  # Opcode: WINDOW, DECIDE or END
 class Front:
     """Registers of Fetch and Control for one increment run alone.
 
-    send: what is sent to a queue at the end of this cycle. moved: a register has changed.
+    send: what is sent to a queue at the end of this cycle. moved: a register has changed. held: instructions that are
+    asked for or there.
     """
 
     __slots__ = ("state", "send", "moved", "address", "_items", "_next", "_segment", "_ahead", "_beats", "_left",
-                 "_beat", "_held", "_together", "_filling", "_arrived", "_level", "_sent_transfers",
+                 "_beat", "held", "_together", "_filling", "_arrived", "_level", "_sent_transfers",
                  "_sent_computes")  # fmt: skip
 
     def __init__(
@@ -34,17 +35,17 @@ class Front:
         self._items, self._segment, self._beats, self._ahead = items, segment, beats, fetch_ahead
         self._together, self._filling = together, False
         self._left, self._next = 1, 0
-        self._beat = self._held = self._arrived = self._level = self._sent_transfers = self._sent_computes = 0
+        self._beat = self.held = self._arrived = self._level = self._sent_transfers = self._sent_computes = 0
 
     def wants(self) -> bool:
         """Whether an instruction's beat at ``address`` is asked for in this cycle."""
-        room = self._ahead - self._held
+        room = self._ahead - self.held
         return self._left > 0 and (self._beat > 0 or room >= self._together or room > 0 and self._filling)
 
     def tick(self, transfers: bool, computes: bool, done: int, written: int, quiet: bool) -> None:
         """A cycle: the queues have room; transfers done, computes written; nothing to compute and no request waits."""
         self.send, self.moved = None, False
-        room = self._ahead - self._held
+        room = self._ahead - self.held
         self._filling = room > 0 and (self._filling or room >= self._together)
         if self.state == FINISH:
             self.state, self.moved = DONE, True
@@ -78,7 +79,7 @@ class Front:
     def _take(self) -> None:
         self.moved = True
         self._level -= 1
-        self._held -= 1
+        self.held -= 1
 
     def edge(self, asked: bool, answer: bool, transfers: deque[Transfer], computes: deque[Walk | None]) -> bool:
         """The end of a cycle: a beat was asked for, one has come. Returns whether anything has changed."""
@@ -93,7 +94,7 @@ class Front:
             computes.append(None)
         if asked:
             self.address += 1
-            self._held += self._beat == 0
+            self.held += self._beat == 0
             self._beat += 1
             if self._beat == self._beats:
                 self._beat = 0

@@ -16,8 +16,8 @@ SUM_CYCLES = 5  # from a line's issue to the cycle in which post-processing sees
 @dataclass(frozen=True)
 class Depths:
     """Queues of the tile: transfers and computes (hw.tile), transfers whose answers are under way and beats of stores
-    (hw.dma), computes in hw.post, instructions in hw.fetch, asked for together. patience: cycles until a
-    load is urgent (hw.dma)."""
+    (hw.dma), computes in hw.post, instructions in hw.fetch, asked for together. fetch_first: as many
+    let transfers go first until the first compute. patience: cycles until a load is urgent (hw.dma)."""
 
     transfers: int = 16
     under_way: int = 4
@@ -26,6 +26,7 @@ class Depths:
     post: int = 4
     fetch: int = 8
     fetch_together: int = 4
+    fetch_first: int = 2
     patience: int = 6
 
 
@@ -91,6 +92,7 @@ class Machine:
             post.completed += 1
         post_ready = len(post.queue) < depths.post
         asks, address, port = front.wants(), front.address, self._port
+        yields = not self.starts and front.held >= depths.fetch_first
         front.tick(
             len(dma.queue) < depths.transfers,
             len(engine.queue) < depths.computes,
@@ -100,7 +102,7 @@ class Machine:
         )
         dma.accept(engine.read_done, post.written)
         storing = dma.store()
-        sent, asked, for_fetch = self._request(asks, address, answer)
+        sent, asked, for_fetch = self._request(asks, yields, address, answer)
 
         target, banks = dma.loads()
         first = banks if dma.urgent else 0
@@ -123,7 +125,9 @@ class Machine:
             self._moved = True
         return kind, sent
 
-    def _request(self, asks: bool, address: int, answer: bool) -> tuple[tuple[bool, int] | None, bool, bool]:
+    def _request(
+        self, asks: bool, yields: bool, address: int, answer: bool
+    ) -> tuple[tuple[bool, int] | None, bool, bool]:
         """The DRAM port: the request that leaves, whether fetch's one comes in, and whether ``answer`` is fetch's."""
         askers, dma, sent = self._askers, self.dma, None
         room = len(askers) < self._outstanding
@@ -132,11 +136,11 @@ class Machine:
             if not self.memory.ready:
                 return None, False, for_fetch
             sent, self._port, self._moved = self._port, None, True
-        if asks and room:
+        wanted = dma.wants()
+        if asks and room and not (yields and wanted is not None):
             self._port = False, address
             askers.append(True)
             return sent, True, for_fetch
-        wanted = dma.wants()
         if wanted is not None and (wanted[0] or room):
             dma.sent(wanted[0])
             self._port = wanted

@@ -36,6 +36,7 @@ def test_the_queues_are_as_deep_as_the_tiles() -> None:
         post=hw.post.QUEUE,
         fetch=hw.fetch.FETCH_AHEAD,
         fetch_together=hw.fetch.FETCH_TOGETHER,
+        fetch_first=hw.fetch.FETCH_FIRST,
         patience=hw.dma.PATIENCE,
     )
 

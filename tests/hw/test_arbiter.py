@@ -172,24 +172,26 @@ def test_only_an_urgent_load_goes_before_a_gather() -> None:
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_dram_requests_and_answers(p: TileParams) -> None:
-    """Fetch goes first; reads stay within ``dram_outstanding``; a waiting request does not change; answers in order."""
+    """Fetch goes first unless it yields; reads stay within ``dram_outstanding``; a waiting request does not change;
+    answers come in order."""
     rng, dut = random.Random(101), DramArbiter(isa(p))
     port = dut.port
 
     async def bench(ctx: Any) -> None:
         waiting: tuple[str, int, int, int] | None = None  # in the register: asker, address, beat, mask
         asked: deque[str] = deque()  # accepted reads without an answer
-        flying = most = full_writes = 0  # those of them that the DRAM has taken
+        flying = most = full_writes = yielded = 0  # those of them that the DRAM has taken
         taken = {"fetch": 0, "dma": 0, "write": 0}
         for cycle in range(800):
             busy = cycle // 100 % 2 == 1  # every other hundred cycles few answers come: the port fills up
             fetch, dma, write = rng.random() < 0.5, rng.random() < 0.7, rng.random() < 0.4
+            yields = rng.random() < 0.3
             ready, respond = rng.random() < 0.7, flying > 0 and rng.random() < (0.05 if busy else 0.9)
             addresses = {"fetch": rng.randrange(p.dram_beats), "dma": rng.randrange(p.dram_beats)}
             beat, mask = rng.getrandbits(p.beat_bits), rng.getrandbits(p.lines_per_beat)
             for name, value in (
                 ("fetch_valid", fetch), ("fetch_address", addresses["fetch"]), ("dma_valid", dma), ("dma_write", write),
-                ("dma_address", addresses["dma"]), ("dma_data", beat), ("dma_mask", mask),
+                ("dma_address", addresses["dma"]), ("dma_data", beat), ("dma_mask", mask), ("fetch_yields", yields),
             ):  # fmt: skip
                 ctx.set(getattr(dut, name), value)
             ctx.set(port.req_ready, ready)
@@ -205,7 +207,9 @@ def test_dram_requests_and_answers(p: TileParams) -> None:
             free, room = waiting is None or ready, len(asked) < p.dram_outstanding
             goes = None
             if free:
-                goes = "fetch" if fetch and room else "write" if dma and write else "dma" if dma and room else None
+                first = fetch and room and not (dma and yields)
+                goes = "fetch" if first else "write" if dma and write else "dma" if dma and room else None
+                yielded += fetch and goes in ("dma", "write") and yields
             assert (ctx.get(dut.fetch_ready), ctx.get(dut.dma_ready)) == (goes == "fetch", goes in ("dma", "write"))
             full_writes += goes == "write" and not room
             answered = asked.popleft() if respond else None
@@ -221,6 +225,7 @@ def test_dram_requests_and_answers(p: TileParams) -> None:
             await ctx.tick()
         assert most == p.dram_outstanding
         assert full_writes > 0
+        assert yielded > 10
         assert min(taken.values()) > 10
 
     simulate(dut, bench)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hw.fetch import FETCH_AHEAD, FETCH_TOGETHER, Fetch
+from hw.fetch import FETCH_AHEAD, FETCH_FIRST, FETCH_TOGETHER, Fetch
 from hw.isa import isa
 from hw.params import TileParams, preset
 from tests.hw.sim import SHAPES, lone, simulate
@@ -112,6 +112,43 @@ def test_it_asks_for_several_together() -> None:
             wanted = FETCH_AHEAD + taken // FETCH_TOGETHER * FETCH_TOGETHER
             assert asked == min(wanted, length) * i.instruction_beats, taken
         assert ctx.get(dut.done)
+
+    simulate(dut, bench)
+
+
+def test_it_yields_until_a_compute_starts() -> None:
+    """With FETCH_FIRST instructions asked for it may wait, until the segment's first compute."""
+    p = preset("small")
+    i, dut = isa(p), Fetch(isa(p))
+
+    async def bench(ctx: Any) -> None:
+        async def begin() -> int:
+            """Beats that it asks for before it yields."""
+            ctx.set(dut.start, 1)
+            ctx.set(dut.length, FETCH_AHEAD)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            asked = 0
+            while not ctx.get(dut.yields):
+                asked += ctx.get(dut.req_valid)
+                await ctx.tick()
+            return asked
+
+        ctx.set(dut.req_ready, 1)
+        for _ in range(2):
+            assert await begin() == (FETCH_FIRST - 1) * i.instruction_beats + 1
+            ctx.set(dut.working, 1)
+            await ctx.tick()
+            ctx.set(dut.working, 0)
+            for _ in range(3 * i.instruction_beats):
+                assert not ctx.get(dut.yields)
+                await ctx.tick()
+            ctx.set(dut.ready, 1)
+            ctx.set(dut.rsp_valid, 1)
+            while not ctx.get(dut.done):
+                await ctx.tick()
+            ctx.set(dut.ready, 0)
+            ctx.set(dut.rsp_valid, 0)
 
     simulate(dut, bench)
 
