@@ -16,8 +16,8 @@ LARGEST = (1 << 64) - 1
 
 
 def decisions_of(p: TileParams) -> int:
-    """16 neurons are slow here: `make regress` decides 360 times on every preset in Verilator (cosim.bench_margin)."""
-    return 60 if p.neurons < 16 else 10
+    """Comparisons are slow here: `make regress` decides 360 times on every preset in Verilator (cosim.bench_margin)."""
+    return min(60, 120 // p.neurons)
 
 
 def raw_margin(scores: list[int]) -> int:
