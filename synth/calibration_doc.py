@@ -9,6 +9,7 @@ from synth.marks import between
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "calibration.md"
 VALIDATION = ROOT / "docs" / "results" / "energy-validation.json"
+DISAGREE = 1.5  # ratio of energies that the page marks
 BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->\n"
 
 
@@ -54,6 +55,20 @@ def increments_table(found: FormatValidation) -> str:
     return "\n".join(lines)
 
 
+def products_table(found: FormatValidation) -> str:
+    """What a product costs a neuron in each layer of the test stimulus."""
+    lines = [
+        "| layer | products | gate level | activity | one energy per multiply | over activity |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, of in found.products.items():
+        ratio = of["table_pj"] / of["activity_pj"]
+        shown = f"**{ratio:.2f}**" if max(ratio, 1 / ratio) > DISAGREE else f"{ratio:.2f}"
+        energies = " | ".join(f"{of[key]:.2f} pJ" for key in ("gate_pj", "activity_pj", "table_pj"))
+        lines.append(f"| {name} | {of['products']:,.0f} | {energies} | {shown} |")
+    return "\n".join(lines)
+
+
 def results(validation: Validation) -> str:
     """What stands between the marks."""
     library = validation.library
@@ -70,7 +85,7 @@ def results(validation: Validation) -> str:
             f"A neuron has {found.cells['neuron']:,} cells and a least period of "
             f"{found.least_period_ns['neuron']:.2f} ns, the rest of the tile {found.cells['rest']:,} cells and "
             f"{found.least_period_ns['rest']:.2f} ns.\n\n"
-            f"{errors_table(found)}\n\n{increments_table(found)}"
+            f"{errors_table(found)}\n\n{increments_table(found)}\n\n{products_table(found)}"
         )
     return "\n".join(text) + "\n"
 

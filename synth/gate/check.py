@@ -14,6 +14,7 @@ from synth.gate.blocks import COMPONENTS as TABLE_2
 from synth.gate.blocks import NEURON_BLOCKS
 from synth.gate.calibrate import COMPONENTS, Calibrated, blocks_of, calibrate, errors_of, windows_of
 from synth.gate.compare import compare
+from synth.gate.layers import product_energies
 from synth.gate.liberty import read_library
 from synth.gate.library import Library
 from synth.gate.macros import compose, macro_table, memories
@@ -159,6 +160,10 @@ def check_tile(
         cells={part: len(made.netlist.cells) for part, made in designs.items()},
         least_period_ns={part: _figure(made.slowest.least_period_ns) for part, made in designs.items()},
         increments=_increments(model, simulated["test"]),
+        products={
+            label: {name: _figure(value) for name, value in figures.items()}
+            for label, figures in product_energies(model, simulated["fit"], simulated["test"]).items()
+        },
         area_um2=_areas(tile),
         cells_pj_per_cycle=_powers(simulated["test"], tile.params.neurons / neurons),
     )

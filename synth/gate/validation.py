@@ -36,6 +36,7 @@ class Errors(_Strict):
 class FormatValidation(_Strict):
     """Of one tile. windows: of 1,000 cycles or a whole image. checked_bits: compared between netlist and RTL. cells and
     least_period_ns: of a neuron and of the rest. increments: of the test stimulus, of the part that was simulated.
+    products: by layer of it, what one costs a neuron (synth.gate.layers).
     area_um2: by component of T16's Table 2, cells and macros before a layout. cells_pj_per_cycle: likewise, over the
     test stimulus at gate level, of all neurons, without macros."""
 
@@ -47,6 +48,7 @@ class FormatValidation(_Strict):
     cells: dict[str, int]
     least_period_ns: dict[str, float]
     increments: dict[str, dict[str, float]]
+    products: dict[str, dict[str, float]]
     area_um2: dict[str, float]
     cells_pj_per_cycle: dict[str, float]
 
