@@ -1,6 +1,6 @@
 """The calibrated model of a tile: which activity prices which part of it, fitted and tested at gate level."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,9 +85,13 @@ class Calibrated:
 
     def of(self, component: str) -> Model:
         """The model of a component, or of "total"."""
+        return self.of_blocks(blocks_of(component))
+
+    def of_blocks(self, blocks: Collection[str]) -> Model:
+        """The model of the parts whose blocks all are among ``blocks``."""
         prices: dict[str, float] = {}
         for name, model in self.models.items():
-            if component in (PARTS[name].component, "total"):
+            if set(PARTS[name].blocks) <= set(blocks):
                 for activity, price in model.prices_pj.items():
                     prices[activity] = prices.get(activity, 0.0) + price
         return Model(prices)

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from synth.gate.blocks import NEURON_BLOCKS
-from synth.gate.calibrate import PARTS, Calibrated, windows_of
-from synth.gate.fit import Model, Windows, constant_per_mac
+from synth.gate.calibrate import Calibrated, windows_of
+from synth.gate.fit import constant_per_mac
 from synth.gate.recording import RecordedWindow
 from synth.gate.reference import WINDOW, Simulated
 
@@ -23,24 +23,14 @@ def layer_of_rows(window: RecordedWindow, rows: int) -> list[str]:
     return found
 
 
-def neuron_model(model: Calibrated) -> Model:
-    """The calibrated prices of what lies in a neuron."""
-    prices: dict[str, float] = {}
-    for name, part in PARTS.items():
-        if set(part.blocks) <= set(_BLOCKS):
-            for activity, price in model.models[name].prices_pj.items():
-                prices[activity] = prices.get(activity, 0.0) + price
-    return Model(prices)
-
-
 def product_energies(
     model: Calibrated, fitted: Mapping[str, Sequence[Simulated]], tested: Mapping[str, Sequence[Simulated]]
 ) -> dict[str, dict[str, float]]:
     """By network, increment and layer of the test stimulus: ``products`` of the simulated neurons and, in pJ for each
     one, ``gate_pj``, ``activity_pj`` and ``table_pj`` (one energy a multiply, fitted as the model is). The energy is
     that of whole neurons; layers without a product are left out."""
-    windows: Windows = windows_of(tested, _BLOCKS)
-    activity_pj = neuron_model(model).energy_pj(windows)
+    windows = windows_of(tested, _BLOCKS)
+    activity_pj = model.of_blocks(_BLOCKS).energy_pj(windows)
     table = constant_per_mac(windows_of(fitted, _BLOCKS)).prices_pj["multiply"]
     labels = np.array(
         [

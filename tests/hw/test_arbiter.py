@@ -180,7 +180,8 @@ def test_dram_requests_and_answers(p: TileParams) -> None:
     async def bench(ctx: Any) -> None:
         waiting: tuple[str, int, int, int] | None = None  # in the register: asker, address, beat, mask
         asked: deque[str] = deque()  # accepted reads without an answer
-        flying = most = full_writes = yielded = 0  # those of them that the DRAM has taken
+        yielded = 0
+        flying = most = full_writes = 0  # those of them that the DRAM has taken
         taken = {"fetch": 0, "dma": 0, "write": 0}
         for cycle in range(800):
             busy = cycle // 100 % 2 == 1  # every other hundred cycles few answers come: the port fills up
