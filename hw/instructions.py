@@ -124,30 +124,35 @@ class Window:
     """How a weight line's taps lie in the input map: ``taps`` consecutive elements of the flattened window, order
     (channel, ky, kx), a line. A *run* is the part of a line that lies in one map row: one (channel, ky).
 
-    Word (c, y, x) of the map lies c * plane + y * pitch cells and x words after its start. The map's pitches obey
-    ``pitch = spacing`` and ``plane = spacing * kernel_h`` modulo ``banks``, so run r of any line starts ``r * spacing``
-    banks after its first one. All runs of a line together, ``Compute.columns`` cells each, meet in no bank.
+    Word (c, y, x) of the map lies c * plane + y * pitch cells and x words after its start. Runs have *positions*: run r
+    of a line is at position r or, with ``gap`` and behind the end of its first run's channel, r + 1, since there a
+    channel has a position more than the kernel has rows: that of the map row below its last run, which a step of two
+    rows reads (Compute.paired). The map's pitches obey ``pitch = spacing`` and ``plane = spacing * (kernel_h + gap)``
+    modulo ``banks``, so position i of any line starts ``i * spacing`` banks after its first run. All positions that a
+    line uses, ``Compute.columns`` cells each, meet in no bank. gap wants fewer taps than the kernel has.
 
     Of the first line: ``kx[e]`` of lane e (lane e > 0 starts a run where kx is 0; so run(e) counts the zeros in
-    kx[1..e]); ``ky[r]`` of run r, and ``row_offset[r]``, rows from the cell of run 0's start to that of run r less
-    ``r * spacing`` cells. From a line to the next kx grows by ``step_x`` modulo kernel_w; with carry_x of lane 0, every
-    run's ky grows by ``step_y + carry_x`` modulo kernel_h (carry_y), its row_offset by
-    ``delta[carry_x + 2 * carry_y]``, and run 0's start by (line_row, line_bank) + carry_x * (0, spacing).
+    kx[1..e]); ``ky[i]`` of position i, which is ky[0] + i modulo kernel_h + gap, and ``row_offset[i]``, rows from the
+    cell of run 0's start to that of position i less ``i * spacing`` cells. From a line to the next kx grows by
+    ``step_x`` modulo kernel_w and run 0 moves on by ``step_y`` positions and ``further``: one with carry_x of lane 0,
+    one with gap where ky[0] would get kernel_h or more. Every ky grows by as much modulo kernel_h + gap (carry_y), its
+    row_offset by ``delta[further + 3 * carry_y]``, and run 0's start by (line_row, line_bank) + further * (0, spacing).
 
-    Slot k of a gather is the bank k places after run 0's start: it serves cell ``slot_column[k]`` of run
+    Slot k of a gather is the bank k places after run 0's start: it serves cell ``slot_column[k]`` of position
     ``slot_run[k]``, ``slot_carry[k] = (slot_run * spacing + slot_column) // banks`` rows further. UNUSED: none.
     """
 
     opcode = Opcode.WINDOW
     kernel_w: int
     kernel_h: int
+    gap: int
     taps: int
     step_x: int
     step_y: int
     spacing: int
     line_row: int
     line_bank: int
-    delta: tuple[int, int, int, int]
+    delta: tuple[int, ...]
     kx: tuple[int, ...]
     ky: tuple[int, ...]
     row_offset: tuple[int, ...]
@@ -162,6 +167,10 @@ class Compute(_Ordered):
 
     A step is ``groups`` neighbouring pixels of a row, from left to right (fewer at the row's end): neuron m computes
     channel ``m % neurons`` of pixel ``m // neurons`` of the step. Groups above 1 want stride 1.
+    ``paired``: a step is a whole row of ``cols = groups // 2`` pixels and, as the upper half of the groups, the row below
+    it (at the map's end perhaps none). Wants as many groups as the tile has, without ring, hold, limb or scores, and a
+    Window with gap whose spacing is ``groups`` words: the word of an upper pixel is ``groups`` words behind that of the
+    lower one. step_y is then that of two rows.
     Order: tile, line, step of the tile; a weight row is read once per line and tile and held while the steps pass.
     Steps run along x, then y. Window origin of the first pixel is the input pixel (x0, y0) (negative in padding), its
     word ``sub`` of cell (row, bank), the start of run 0 of the first line (see Window), also when that word would
@@ -218,6 +227,7 @@ class Compute(_Ordered):
     last_lanes: int = 1
     neurons: int = 1
     groups: int = 1
+    paired: int = 0
     tile: int = 1
     sum_at: int = 0
     sum_first: int = 0
