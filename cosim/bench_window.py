@@ -6,7 +6,7 @@ import cocotb
 import torch
 
 from cosim.port import BlockPort, encode, pack
-from golden.mapping.view import View, pitches, view_of, window_of
+from golden.mapping.view import Reach, View, pitches, view_of, window_of
 from golden.network import Layer
 from hw.cursor import place_layout
 from hw.errors import BadInput
@@ -31,7 +31,7 @@ def random_view(port: BlockPort) -> tuple[View, int, int, int, int]:
             continue
         groups = rng.randint(1, p.groups)
         columns = -(-(p.cell_words - 1 + groups - 1 + view.kernel_w) // p.cell_words)
-        found = pitches(view, height, columns, channels, False, p) if columns < UNUSED else None
+        found = pitches(view, height, Reach(columns), channels, False, p) if columns < UNUSED else None
         if found:
             return view, groups, columns, *found
 
@@ -46,7 +46,7 @@ async def window(dut: Any) -> None:
     compared = [0, 0]
     for _ in range(KERNELS):
         view, groups, columns, pitch, plane = random_view(port)
-        await port.cycle(set=1, window=encode(i, window_of(view, pitch, plane, 0, columns, p)))
+        await port.cycle(set=1, window=encode(i, window_of(view, pitch, plane, 0, Reach(columns), p)))
         port.set(set=0, window=0)
         commands = {"begin": 1, "advance": 0, "step": 0, "rewind": 0}  # that bring the step
         for last in (view.lines, rng.randint(1, view.lines)):

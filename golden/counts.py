@@ -34,22 +34,25 @@ class _Program(Protocol):
 
 @lru_cache(maxsize=512)
 def _met(w: Window, lines: int, last_lanes: int) -> tuple[Ints, Ints]:
-    """How often the lines of a compute meet each place of the kernel: lanes [kernel_h, kernel_w], and slots by the
-    row of the kernel and the cell of their run [kernel_h, cells]."""
-    line = np.arange(lines)[:, None]
-    kx, ky = np.array(w.kx) + line * w.step_x, np.array(w.ky) + line * w.step_y
-    ky = (ky + kx[:, :1] // w.kernel_w) % w.kernel_h
-    kx %= w.kernel_w
-    run = np.pad(np.cumsum(kx[:, 1:] == 0, axis=1), ((0, 0), (1, 0)))
+    """How often the lines of a compute meet each place of the kernel: lanes [kernel_h, kernel_w]; slots of steps of one
+    row and of two rows [2, kernel_h + 1, cells], by the row of the map that they serve, counted from the window's first
+    one, and the cell of their run."""
+    line, size = np.arange(lines)[:, None], w.kernel_h * w.kernel_w
+    first = w.ky[0] * w.kernel_w + w.kx[0] + line * w.taps  # element of the flattened window
     lanes = np.where(line == lines - 1, last_lanes, w.taps)
-    places = np.take_along_axis(ky, run, axis=1) * w.kernel_w + kx
-    by_lane = np.bincount(places[np.arange(kx.shape[1]) < lanes], minlength=w.kernel_h * w.kernel_w)
-    slot_run, column = np.array(w.slot_run), np.array(w.slot_column)
-    places = ky[:, slot_run] * (UNUSED + 1) + column
-    by_slot = np.bincount(
-        places[slot_run <= np.take_along_axis(run, lanes - 1, axis=1)], minlength=w.kernel_h * (UNUSED + 1)
-    )
-    return by_lane.reshape(-1, w.kernel_w), by_slot.reshape(-1, UNUSED + 1)
+    element = (first + np.arange(len(w.kx))) % size
+    by_lane = np.bincount(element[np.arange(len(w.kx)) < lanes], minlength=size)
+    ky, runs = first // w.kernel_w % w.kernel_h, (first + lanes - 1) // w.kernel_w - first // w.kernel_w
+    last = runs + (w.gap & (ky + runs >= w.kernel_h))
+    column, position = np.array(w.slot_column), np.array(w.slot_run)
+    row = (ky + position) % (w.kernel_h + w.gap)
+    upper = (position <= last) & (row < w.kernel_h)
+    lower = (position > 0) & (position <= last + 1) & (row > 0)  # below a run
+    shape = (w.kernel_h + 1, UNUSED + 1)
+    by_slot = [
+        np.bincount((row * shape[1] + column)[met], minlength=shape[0] * shape[1]) for met in (upper, upper | lower)
+    ]
+    return by_lane.reshape(-1, w.kernel_w), np.array(by_slot).reshape(2, *shape)
 
 
 def _inside(start: int, step: int, positions: int, taps: int, length: int) -> NDArray[np.bool_]:
@@ -69,25 +72,24 @@ def gathered(c: Compute, w: Window) -> int:
     return int(down @ by_lane @ across)
 
 
-def steps_of(c: Compute) -> int:
-    """Steps of a compute: ``groups`` pixels of a row each."""
-    return c.rows * -(-c.cols // c.groups)
-
-
 def cells_read(c: Compute, w: Window, p: TileParams) -> int:
     """Active slots of all reads: a step reads when its origin enters a cell, and at the start of a tile or row; a
     compute that adds nothing never does."""
     if not c.last_lanes:
         return 0
     _, by_slot = _met(w, c.lines, c.last_lanes)
-    step = np.arange(-(-c.cols // c.groups))
+    step = np.arange(c.row_steps)
     cell, sub = np.divmod(c.sub + step * (c.step_cells * p.cell_words + c.step_sub), p.cell_words)
-    reads = (np.arange(steps_of(c)) % c.tile == 0).reshape(c.rows, -1)
+    reads = (np.arange(c.steps) % c.tile == 0).reshape(-1, c.row_steps)
     reads |= np.diff(cell, prepend=cell[0] - 1) != 0
     column = np.arange(c.columns)
     first = (c.x0 + step * c.groups * c.stride - sub)[:, None] + column * p.cell_words  # pixel of a cell's first word
     across = reads.astype(np.int64) @ ((first + p.cell_words > 0) & (first < c.in_w))
-    down = _inside(c.y0, c.stride, c.rows, w.kernel_h, c.in_h).astype(np.int64) @ by_slot[:, : c.columns]
+    inside = _inside(c.y0, c.stride * c.step_rows, len(reads), w.kernel_h + 1, c.in_h).astype(np.int64)
+    rows = np.arange(len(reads)) * c.step_rows + 1 < c.rows  # steps with a second row
+    down = inside @ by_slot[0, :, : c.columns]
+    if c.paired:
+        down = np.where(rows[:, None], inside @ by_slot[1, :, : c.columns], down)
     return int((across * down).sum())
 
 
@@ -109,7 +111,7 @@ def emitted_rows(c: Compute) -> int:
 
 
 def _compute(c: Compute, w: Window, p: TileParams, count: Counter[str]) -> None:
-    pixels, steps = c.cols * c.rows, steps_of(c)
+    pixels, steps = c.cols * c.rows, c.steps
     cycles = steps * c.lines
     multiply = gathered(c, w) * c.neurons
     count["compute_cycles"] += cycles

@@ -207,6 +207,8 @@ class Interpreter:
             raise BadInput(f"{c.groups} groups of {c.neurons} channels want more than {p.neurons} neurons: {c}")
         if c.groups > 1 and c.stride > 1:
             raise BadInput(f"groups above 1 want stride 1, not {c.stride}: {c}")
+        if c.paired and (c.groups != 2 * c.cols or c.ring_rows or c.hold or c.limb or c.scores):
+            raise BadInput(f"steps of two rows want groups for both, without ring, hold, limb and scores: {c}")
         if not c.last_lanes and (c.lines > 1 or c.first):
             raise BadInput(f"a compute that adds nothing wants one line and first 0: {c}")
         if c.limb > self.isa.limbs or c.limb and (c.relu or c.scores or c.pool != Pool.NONE):
@@ -214,19 +216,21 @@ class Interpreter:
 
     def _compute(self, c: Compute) -> None:
         p, count = self.p, self.out.counts
-        pixels, steps = c.cols * c.rows, c.rows * -(-c.cols // c.groups)
+        pixels, steps = c.cols * c.rows, c.steps
         self._check(c)
         if c.load_bias:
             self._load_bias(c)
-        column = np.arange(pixels) % c.cols
-        lanes = (column % c.groups * c.neurons)[:, None] + np.arange(c.neurons)
+        row, column = np.divmod(np.arange(pixels), c.cols)
+        group = column + row % 2 * c.cols if c.paired else column % c.groups
+        lanes = (group * c.neurons)[:, None] + np.arange(c.neurons)
         biases = np.where(c.zero, 0, self.bias[lanes] << p.fmt.frac)
         sums = self._begun(c, steps, list(biases))
         gather = Gather(c, self.window, self.buffers[c.source], self.buffer_known[c.source], self.isa.row_bits, p)
         used = np.arange(p.synapses) < gather.lines.lanes[:, None]
         weights = self._weights(c, used)
         products = np.concatenate([_products(part, weights) for part in gather.operands()])
-        products = products.reshape(c.rows, -1, c.neurons)[:, : c.cols].reshape(pixels, c.neurons)
+        whole = products.reshape(steps // c.row_steps * c.step_rows, -1, c.neurons)  # rows of the map
+        products = whole[: c.rows, : c.cols].reshape(pixels, c.neurons)
         products <<= c.shift * (p.fmt.width - 1)
         sums = [total + more for total, more in zip(sums, products, strict=True)]
         multiply = gather.active * c.neurons
@@ -240,8 +244,9 @@ class Interpreter:
             self._finish(c, sums)
             if not c.hold:
                 return
-        rows = [sums[y : y + c.cols] for y in range(0, pixels, c.cols)]
-        parts = [row[x : x + c.groups] for row in rows for x in range(0, c.cols, c.groups)]
+        width = c.cols * c.step_rows
+        rows = [sums[y : y + width] for y in range(0, pixels, width)]
+        parts = [row[x : x + c.groups] for row in rows for x in range(0, width, c.groups)]
         self.sums |= {c.accumulator(step): part for step, part in enumerate(parts)}
 
     def _begun(self, c: Compute, steps: int, biases: list[Ints]) -> list[Ints]:
@@ -280,7 +285,7 @@ class Interpreter:
         wide = np.array(sums)
         count["activation"] += wide.size
         if c.scores:
-            count["score_vector"] += c.rows * -(-c.cols // c.groups)
+            count["score_vector"] += c.steps
             self.out.scores[-1].extend(wide.reshape(-1).tolist())
         narrow = ((wide + fmt.half) >> fmt.frac).clip(0 if c.relu else fmt.low, fmt.high)
         results = self._limb(c, wide) if c.limb else narrow

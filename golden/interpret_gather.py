@@ -22,7 +22,7 @@ CHUNK = 1 << 19  # operands that are held at a time
 @dataclass(frozen=True)
 class Steps:
     """Steps of a compute in order, an element each: origin (cell ``at``, word ``sub`` of it, pixel (x, y), place in
-    the ring), whether it reads, and how many pixels it has."""
+    the ring), whether it reads, and how many pixels it has (of a paired compute: in two rows)."""
 
     at: Ints
     sub: Ints
@@ -44,17 +44,18 @@ def steps_of(c: Compute, p: TileParams, rows: int) -> Steps:
     found = []
     modulus, number, before = rows * p.banks, 0, -1
     at_row, y, ring_y = c.row * p.banks + c.bank, c.y0, c.ring_y
-    for _ in range(c.rows):
+    for row in range(0, c.rows, c.step_rows):
         at, sub, x = at_row, c.sub, c.x0
         for left in range(c.cols, 0, -c.groups):
             reads = left == c.cols or number % c.tile == 0 or at != before
-            found.append((at, sub, x, y, ring_y, reads, min(left, c.groups)))
+            pixels = c.cols * min(c.rows - row, 2) if c.paired else min(left, c.groups)
+            found.append((at, sub, x, y, ring_y, reads, pixels))
             number, before = number + 1, at
             carry, sub = divmod(sub + c.step_sub, p.cell_words)
             at = (at + c.step_cells + carry) % modulus
             x += c.groups * c.stride
         at_row += c.step_y_row * p.banks + c.step_y_bank
-        y, ring_y = y + c.stride, ring_y + c.stride
+        y, ring_y = y + c.stride * c.step_rows, ring_y + c.stride
         if c.ring_rows and ring_y >= c.ring_rows:
             ring_y -= c.ring_rows
             at_row -= c.ring_back * p.banks
@@ -65,20 +66,20 @@ def steps_of(c: Compute, p: TileParams, rows: int) -> Steps:
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines of a compute in order: cells from the origin to run 0's start [lines]; per lane kx and run, per run ky and
-    row offset [lines, synapses]; lanes in use [lines]."""
+    """Lines of a compute in order: cells from the origin to run 0's start [lines]; per lane kx and the position of its
+    run, per position ky and row offset [lines, synapses]; lanes in use [lines]."""
 
     start: Ints
     kx: Ints
-    run: Ints
+    position: Ints
     ky: Ints
     offset: Ints
     lanes: Ints
 
     @property
-    def last_run(self) -> Ints:
-        """Of each line; -1 where it has no lane."""
-        return np.where(self.lanes > 0, self.run[np.arange(len(self.lanes)), self.lanes - 1], -1)
+    def last_position(self) -> Ints:
+        """Of a run of each line; -1 where it has no lane."""
+        return np.where(self.lanes > 0, self.position[np.arange(len(self.lanes)), self.lanes - 1], -1)
 
 
 def lines_of(c: Compute, w: Window, p: TileParams) -> Lines:
@@ -88,15 +89,17 @@ def lines_of(c: Compute, w: Window, p: TileParams) -> Lines:
     found = []
     for line in range(c.lines):
         run = np.concatenate(([0], np.cumsum(kx[1:] == 0)))
-        found.append((start, kx, run, ky, offset, c.last_lanes if line == c.lines - 1 else w.taps))
+        position = np.minimum(run + (w.gap & (ky[0] + run >= w.kernel_h)), p.synapses - 1)  # of lanes in use
+        found.append((start, kx, position, ky, offset, c.last_lanes if line == c.lines - 1 else w.taps))
         carry_x = int(kx[0] + w.step_x >= w.kernel_w)
-        carry_y = (ky + w.step_y + carry_x >= w.kernel_h).astype(np.int64)
-        start += w.line_row * p.banks + w.line_bank + carry_x * w.spacing
-        offset = offset + delta[carry_x + 2 * carry_y]
+        further = carry_x + int(w.gap and ky[0] + w.step_y + carry_x >= w.kernel_h)
+        carry_y = (ky + w.step_y + further >= w.kernel_h + w.gap).astype(np.int64)
+        start += w.line_row * p.banks + w.line_bank + further * w.spacing
+        offset = offset + delta[further + 3 * carry_y]
         kx = (kx + w.step_x) % w.kernel_w
-        ky = ky + w.step_y + carry_x - carry_y * w.kernel_h
-    start_, kx_, run_, ky_, offset_, lanes_ = (np.array(values) for values in zip(*found, strict=True))
-    return Lines(start_, kx_, run_, ky_, offset_, lanes_)
+        ky = ky + w.step_y + further - carry_y * (w.kernel_h + w.gap)
+    start_, kx_, position_, ky_, offset_, lanes_ = (np.array(values) for values in zip(*found, strict=True))
+    return Lines(start_, kx_, position_, ky_, offset_, lanes_)
 
 
 class Gather:
@@ -110,12 +113,11 @@ class Gather:
         self.cells_read = self.active = 0
 
     def operands(self) -> Iterator[Ints]:
-        """Some whole rows of steps at a time [steps, lines, groups, synapses], 0 where a lane is gated."""
+        """Some steps at a time, whole rows of them [steps, lines, groups, synapses], 0 where a lane is gated."""
         c = self.c
-        per_row = -(-c.cols // c.groups)
-        rows = max(1, CHUNK // (per_row * c.lines * c.groups * self.p.synapses))
-        for first in range(0, c.rows, rows):
-            yield self._operands(self.steps.chosen(slice(first * per_row, (first + rows) * per_row)))
+        rows = max(1, CHUNK // (c.row_steps * c.lines * c.groups * self.p.synapses))
+        for first in range(0, c.steps, rows * c.row_steps):
+            yield self._operands(self.steps.chosen(slice(first, first + rows * c.row_steps)))
 
     def _read(self, s: Steps) -> tuple[Ints, Bools]:
         """Cells [reading steps, lines, slots, words] and which of their words are known; slots that serve nothing are
@@ -128,8 +130,10 @@ class Gather:
         carry, banks = np.divmod(bank[:, :, None] + slot, p.banks)
         rows = row[:, :, None] + carry + np.array(w.slot_carry) + lines.offset[:, run] - lower * c.ring_back
         first = (s.x - s.sub)[:, None, None] + p.cell_words * column
-        active = (column < c.columns) & (run <= lines.last_run[:, None])
-        active = active & (s.y[:, None, None] + ky >= 0) & (s.y[:, None, None] + ky < c.in_h)
+        used = (run <= lines.last_position[:, None]) & (ky < w.kernel_h)
+        below = (run > 0) & (run <= lines.last_position[:, None] + 1) & (ky > 0)  # a run's position
+        active = used | below & (s.pixels > c.cols)[:, None, None] if c.paired else used
+        active = active & (column < c.columns) & (s.y[:, None, None] + ky >= 0) & (s.y[:, None, None] + ky < c.in_h)
         active &= (first + p.cell_words > 0) & (first < c.in_w)
         self.cells_read += int(active.sum())
         cells = rows % self.rows * p.banks + banks
@@ -143,14 +147,17 @@ class Gather:
         read = (np.cumsum(s.reads) - 1)[:, None, None, None]
         step, line = np.arange(len(s.at))[:, None, None, None], np.arange(c.lines)[:, None, None]
         pixel, lane = np.arange(c.groups)[:, None], np.arange(p.synapses)
-        kx, run = lines.kx[:, None, :], lines.run[:, None, :]
-        ky = np.take_along_axis(lines.ky, lines.run, axis=1)[:, None, :]
-        x, y = s.x[step] + kx + pixel, s.y[step] + ky
+        down, across = np.divmod(pixel, c.cols) if c.paired else (0 * pixel, pixel)
+        kx, position = lines.kx[:, None, :], lines.position[:, None, :] + down
+        ky = np.take_along_axis(lines.ky, lines.position, axis=1)[:, None, :] + down
+        x, y = s.x[step] + kx + across, s.y[step] + ky
         active = (lane < lines.lanes[line]) & (pixel < s.pixels[step])
         active = active & (x >= 0) & (x < c.in_w) & (y >= 0) & (y < c.in_h)
-        column, place = np.divmod(s.sub[step] + kx + pixel, p.cell_words)
-        slot = (run * w.spacing + column) % p.banks
-        serves = (np.array(w.slot_run)[slot] == run) & (np.array(w.slot_column)[slot] == column) & (column < c.columns)
+        column, place = np.divmod(s.sub[step] + kx + across, p.cell_words)
+        slot = (position * w.spacing + column) % p.banks
+        serves = (
+            (np.array(w.slot_run)[slot] == position) & (np.array(w.slot_column)[slot] == column) & (column < c.columns)
+        )
         self._refuse(s, active & ~serves, "no slot serves a cell that is needed")
         self._refuse(s, active & ~known[read, line, slot, place], "reads words that were never written")
         self.active += int(active.sum())

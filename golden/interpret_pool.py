@@ -25,7 +25,7 @@ class Pooling:
     def take(self, c: Compute, results: Ints, count: Counter[str]) -> Ints:
         """Take rows of results [rows, cols, channels]; pooled rows [rows, pool_w, channels] that end with them."""
         p = self.p
-        rows, steps = -(-c.pool_size // c.pool_stride), -(-c.cols // c.groups)
+        rows, steps = -(-c.pool_size // c.pool_stride), c.row_steps
         if rows * steps > p.pool_entries:
             raise BadInput(
                 f"{rows} rows of pooling windows over {steps} steps want {rows * steps} entries, but there are "

@@ -28,16 +28,16 @@ class Touched:
 class Computes:
     """What the computes and windows so far leave behind in the compute engine.
 
-    open_sums: by accumulator, (cols, rows, neurons, groups) of a sum that goes on, and its step; and the last compute
-    that has emitted the sum and left it there, 0 none. open_pool: pooling and next row of a block with rows to come.
-    classes: scores so far.
+    open_sums: by accumulator, (cols, rows, neurons, groups, paired) of a sum that goes on, and its step; and the last
+    compute that has emitted the sum and left it there, 0 none. open_pool: pooling and next row of a block with rows to
+    come. classes: scores so far.
     """
 
     def __init__(self, p: TileParams) -> None:
         self.p = p
         self.window: Window | None = None
         self.bias_for = (0, 0)  # channels and groups whose biases are loaded
-        self.open_sums: dict[int, tuple[tuple[int, int, int, int, int], int]] = {}
+        self.open_sums: dict[int, tuple[tuple[int, ...], int]] = {}
         self.open_pool: tuple[object, ...] | None = None
         self.classes = 0
 
@@ -80,8 +80,24 @@ class Computes:
         ):  # fmt: skip
             want(low <= getattr(c, name) <= high, f"{name} wants {low} to {high}, not {getattr(c, name)}")
         banks = (c.bank, c.to_bank, c.step_y_bank, c.to_y_bank, c.to_n_bank)
+        if c.paired:
+            self._paired(c, w)
         want(max(banks) < p.banks, f"banks want to be below {p.banks}, not {max(banks)}")
         want(c.source != c.target, f"source and target want to be different buffers, not both {c.source.name}")
+
+    def _paired(self, c: Compute, w: Window) -> None:
+        """Steps of two rows."""
+        p, cells = self.p, self.p.pair_cells
+        want(cells > 0, f"paired wants groups in two rows of whole cells, {p.name} has {p.groups}: set paired 0")
+        want(
+            c.groups == p.groups == 2 * c.cols,
+            f"paired wants {p.groups} groups and half as many cols, not {c.groups} and {c.cols}",
+        )
+        want(not (c.ring_rows or c.hold or c.limb or c.scores), "paired wants neither a ring, hold, a limb nor scores")
+        want(
+            w.gap == 1 and w.spacing == cells,
+            f"paired wants a window with a gap and spacing {cells}, not {w.gap} and {w.spacing}",
+        )
 
     def _sums(self, c: Compute) -> None:
         """How sums begin and leave."""
@@ -94,12 +110,12 @@ class Computes:
 
     def _chain(self, c: Compute, number: int, written: int) -> None:
         """Sums that go on over several computes stay in their accumulators."""
-        steps = c.rows * -(-c.cols // c.groups)
+        steps = c.steps
         places = [c.accumulator(step) for step in range(min(steps, c.sums))]
         if not c.first or not c.finish or c.hold:
             want(c.tile >= steps, f"a sum over several computes wants one tile, not {steps} steps in {c.tile}s")
         for step, place in enumerate(places):
-            block = (c.cols, c.rows, c.neurons, c.groups, step)
+            block = (c.cols, c.rows, c.neurons, c.groups, c.paired, step)
             found, emitted = self.open_sums.pop(place, (None, 0))
             if c.first:
                 want(found is None, f"a sum is still open in accumulator {place}; finish it before another one starts")
@@ -107,7 +123,8 @@ class Computes:
                 want(found is not None, f"first 0 wants an open sum in accumulator {place}, there is none")
                 want(
                     found == block,
-                    f"the open sum in accumulator {place} has (cols, rows, neurons, groups, step) {found}, not {block}",
+                    f"the open sum in accumulator {place} has (cols, rows, neurons, groups, paired, step) {found}, "
+                    f"not {block}",
                 )
                 want(
                     emitted <= written or not c.last_lanes,
@@ -165,7 +182,7 @@ class Computes:
         want(
             size >= 1 and stride >= 1, f"a pooling window and stride of at least 1 are wanted, not {size} and {stride}"
         )
-        rows, steps = -(-size // stride), -(-c.cols // c.groups)
+        rows, steps = -(-size // stride), c.row_steps
         want(
             rows * steps <= p.pool_entries,
             f"{rows} rows of pooling windows over {steps} steps are open at a time, but there are {p.pool_entries} "

@@ -29,10 +29,15 @@ def check_window(w: Window, p: TileParams) -> None:
         w.kx == tuple((w.kx[0] % w.kernel_w + e) % w.kernel_w for e in each),
         f"kx of lane e wants (kx + e) % {w.kernel_w} of lane 0's kx",
     )
+    rows = w.kernel_h + w.gap
     want(
-        w.ky == tuple((w.ky[0] % w.kernel_h + r) % w.kernel_h for r in each),
-        f"ky of run r wants (ky + r) % {w.kernel_h} of run 0's ky",
+        w.ky == tuple((w.ky[0] % w.kernel_h + r) % rows for r in each),
+        f"ky of position r wants (ky + r) % {rows} of run 0's ky",
     )
+    if w.gap:
+        most = w.kernel_h * w.kernel_w - 1
+        want(w.taps <= most, f"a window with a gap wants at most {most} taps, not {w.taps}")
+        want(2 * w.spacing < p.banks, f"spacing with a gap wants to be below half of {p.banks} banks, not {w.spacing}")
     runs = w.taps // w.kernel_w
     steps = (w.taps % w.kernel_w, runs % w.kernel_h)
     want((w.step_x, w.step_y) == steps, f"steps {steps} are wanted, not {(w.step_x, w.step_y)}")
@@ -44,20 +49,20 @@ def check_window(w: Window, p: TileParams) -> None:
         place = divmod(run * w.spacing + column, p.banks)
         want(
             column == UNUSED or place == cell,
-            f"slot {k} serves cell {column} of run {run}, (rows, banks) {place} after run 0's start, not {cell}",
+            f"slot {k} serves cell {column} of position {run}, (rows, banks) {place} after run 0's start, not {cell}",
         )
 
 
 @dataclass(frozen=True)
 class Runs:
     """Runs of a compute's lines in order, an element each: cells after the origin's cell, ky, first and last kx, and
-    the run's number in its line. lanes: those in use [lines]. pitch: of the map's rows, 0 when no two are met."""
+    the run's position in its line. lanes: those in use [lines]. pitch: of the map's rows, 0 when no two are met."""
 
     cell: Ints
     ky: Ints
     low: Ints
     high: Ints
-    number: Ints
+    position: Ints
     lanes: Ints
     pitch: int
 
@@ -71,36 +76,44 @@ def runs_of(w: Window, lines: int, last_lanes: int, p: TileParams) -> Runs:
     lanes = np.where(line == lines - 1, last_lanes, w.taps)
     met, found = (first + lanes - 1) // w.kernel_w - first // w.kernel_w + 1, []
     start, ky, offset, delta = 0, np.array(w.ky), np.array(w.row_offset), np.array(w.delta)
+    height = w.kernel_h + w.gap
     for at in range(lines):
-        count = int(met[at])
-        found.append((start + np.arange(count) * w.spacing + offset[:count] * p.banks, ky[:count]))
+        run = np.arange(met[at])
+        place = run + (w.gap & (ky[0] + run >= w.kernel_h))
+        beside = np.minimum(place + w.gap, p.synapses - 1)  # of the row below
+        cells = start + np.arange(p.synapses) * w.spacing + offset * p.banks
+        found.append((cells[place], ky[place], place, cells[beside]))
         carry_x = int(first[at] % w.kernel_w + w.step_x >= w.kernel_w)
-        carry_y = (ky + w.step_y + carry_x >= w.kernel_h).astype(np.int64)
-        start += w.line_row * p.banks + w.line_bank + carry_x * w.spacing
-        offset = offset + delta[carry_x + 2 * carry_y]
-        ky = ky + w.step_y + carry_x - carry_y * w.kernel_h
-    cell, kys = (np.concatenate([part[i] for part in found]) for i in range(2))
+        further = carry_x + int(w.gap and ky[0] + w.step_y + carry_x >= w.kernel_h)
+        carry_y = (ky + w.step_y + further >= height).astype(np.int64)
+        start += w.line_row * p.banks + w.line_bank + further * w.spacing
+        offset = offset + delta[further + 3 * carry_y]
+        ky = ky + w.step_y + further - carry_y * height
+    cell, kys, position, below = (np.concatenate([part[i] for part in found]) for i in range(4))
     of_line = np.repeat(line, met)
     number = np.concatenate([np.arange(count) for count in met])
     run = first[of_line] // w.kernel_w + number
     low = np.where(number == 0, first[of_line] % w.kernel_w, 0)
     high = np.minimum((first + lanes - 1)[of_line] - run * w.kernel_w, w.kernel_w - 1)
-    pitch = _check_map(w, run, cell, modulus)
-    return Runs(cell, kys, low, high, number, lanes, pitch)
+    pitch = _check_map(w, run, cell, below, modulus)
+    return Runs(cell, kys, low, high, position, lanes, pitch)
 
 
-def _check_map(w: Window, run: Ints, cell: Ints, modulus: int) -> int:
-    """Refuse runs that do not lie in a map of equal pitches; returns the pitch."""
+def _check_map(w: Window, run: Ints, cell: Ints, below: Ints, modulus: int) -> int:
+    """Refuse runs, and with a gap the rows ``below`` them, that do not lie in a map of equal pitches; returns the
+    pitch."""
     at = dict(zip(run.tolist(), cell.tolist(), strict=True))
     channel, y = np.divmod(w.ky[0] + np.arange(len(at)), w.kernel_h)
     within = [r for r in range(1, len(at)) if y[r]]
     pitch = (at[within[0]] - at[within[0] - 1]) % modulus if within else 0
+    if w.gap:
+        pitch = int(below[0] - cell[0]) % modulus
     beyond = int(np.argmax(channel)) if channel.any() else 0
     following = int(np.flatnonzero(channel == 1)[0]) if beyond else 0
     plane = at[following] - (int(y[following]) - w.ky[0]) * pitch if beyond else 0
     wanted = (channel * plane + (y - w.ky[0]) * pitch)[run]
     want(
-        bool(((cell - wanted) % modulus == 0).all()),
+        bool(((cell - wanted) % modulus == 0).all() and (not w.gap or ((below - cell - pitch) % modulus == 0).all())),
         f"runs want to lie in a map of one pitch and plane; the first ones give {pitch} and {plane % modulus} cells",
     )
     return pitch
@@ -113,8 +126,13 @@ def words_read(c: Compute, w: Window, p: TileParams) -> Ints:
     _check_steps(c, runs, p)
     _check_slots(c, w, runs, p)
     origin, ring_y = c.row * p.banks + c.bank - (c.x0 - c.sub) // p.cell_words, c.ring_y
-    starts, places = [], []
-    for _ in range(c.rows):
+    starts: list[int] = []
+    places: list[int] = []
+    for row in range(c.rows):
+        if row % c.step_rows:
+            starts.append(starts[-1] + runs.pitch)
+            places.append(ring_y)
+            continue
         starts.append(origin)
         places.append(ring_y)
         origin, ring_y = origin + c.step_y_row * p.banks + c.step_y_bank, ring_y + c.stride
@@ -148,8 +166,8 @@ def _check_steps(c: Compute, runs: Runs, p: TileParams) -> None:
     )
     step_y = c.step_y_row * p.banks + c.step_y_bank
     want(
-        c.rows == 1 or not runs.pitch or (step_y - c.stride * runs.pitch) % modulus == 0,
-        f"step_y wants {c.stride} rows of {runs.pitch} cells, not {step_y} cells",
+        c.rows <= c.step_rows or not runs.pitch or (step_y - c.stride * c.step_rows * runs.pitch) % modulus == 0,
+        f"step_y wants {c.stride * c.step_rows} rows of {runs.pitch} cells, not {step_y} cells",
     )
     if not c.ring_rows:
         return
@@ -162,17 +180,18 @@ def _check_steps(c: Compute, runs: Runs, p: TileParams) -> None:
 
 def _check_slots(c: Compute, w: Window, runs: Runs, p: TileParams) -> None:
     """Every cell of every run that a step can need is served by a slot."""
-    steps = min(-(-c.cols // c.groups), p.cell_words)
+    steps = min(c.row_steps, p.cell_words)
     subs = [(c.sub + i * c.step_sub) % p.cell_words for i in range(steps)]
     low = (min(subs) + runs.low) // p.cell_words
     high = (max(subs) + runs.high + min(c.groups, c.cols) - 1) // p.cell_words
     slot_run, slot_column = np.array(w.slot_run), np.array(w.slot_column)
     for column in range(int(high.max()) + 1):
-        needed = runs.number[(low <= column) & (column <= high)]
+        needed = runs.position[(low <= column) & (column <= high)]
+        needed = np.concatenate([needed + row for row in range(c.step_rows)])
         slot = (needed * w.spacing + column) % p.banks
         served = (slot_run[slot] == needed) & (slot_column[slot] == column) & (column < c.columns)
         want(
             bool(served.all()),
-            f"no slot serves cell {column} of run {needed[~served].min(initial=p.synapses)} with columns {c.columns}; "
-            f"other pitches or fewer taps are wanted",
+            f"no slot serves cell {column} of position {needed[~served].min(initial=p.synapses)} with columns "
+            f"{c.columns}; other pitches or fewer taps are wanted",
         )

@@ -167,10 +167,10 @@ class Compute(_Ordered):
 
     A step is ``groups`` neighbouring pixels of a row, from left to right (fewer at the row's end): neuron m computes
     channel ``m % neurons`` of pixel ``m // neurons`` of the step. Groups above 1 want stride 1.
-    ``paired``: a step is a whole row of ``cols = groups // 2`` pixels and, as the upper half of the groups, the row below
-    it (at the map's end perhaps none). Wants as many groups as the tile has, without ring, hold, limb or scores, and a
-    Window with gap whose spacing is ``groups`` words: the word of an upper pixel is ``groups`` words behind that of the
-    lower one. step_y is then that of two rows.
+    ``paired``: a step is a whole row of ``cols = groups // 2`` pixels and, as the upper half of the groups, the row
+    below it (at the map's end perhaps none). Wants as many groups as the tile has, without ring, hold, limb or scores,
+    and a Window with gap whose spacing is ``groups`` words: the word of an upper pixel is ``groups`` words behind that
+    of the lower one. step_y is then that of two rows.
     Order: tile, line, step of the tile; a weight row is read once per line and tile and held while the steps pass.
     Steps run along x, then y. Window origin of the first pixel is the input pixel (x0, y0) (negative in padding), its
     word ``sub`` of cell (row, bank), the start of run 0 of the first line (see Window), also when that word would
@@ -268,6 +268,20 @@ class Compute(_Ordered):
     to_n_row: int = 0
     to_n_bank: int = 0
     vector: int = 0
+
+    @property
+    def row_steps(self) -> int:
+        """Steps of a row, or of two rows of a paired compute."""
+        return -(-self.cols // self.groups)
+
+    @property
+    def step_rows(self) -> int:
+        """Rows that a step has pixels in."""
+        return 1 + self.paired
+
+    @property
+    def steps(self) -> int:
+        return self.row_steps * -(-self.rows // self.step_rows)
 
     @property
     def sums(self) -> int:

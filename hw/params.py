@@ -243,6 +243,11 @@ class TileParams:
         return max(1, self.dram_outstanding // 2)
 
     @property
+    def pair_cells(self) -> int:
+        """Cells between the rows of a map that a step reads together, 0: no step has two rows (Compute.paired)."""
+        return self.groups // self.cell_words if self.groups % (2 * self.cell_words) == 0 else 0
+
+    @property
     def clock_mhz(self) -> float:
         return 1e3 / self.clock_ns
 

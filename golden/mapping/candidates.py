@@ -2,29 +2,31 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 from golden.mapping.fusion import fits
 from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order
 from golden.mapping.layout import MapLayout, extent
 from golden.mapping.limbs import with_limbs
-from golden.mapping.pieces import Block, Piece, line_of, most_groups, pieces_between, pieces_of, split, steps_of
+from golden.mapping.pieces import Block, Piece, block_of, line_of, pieces_between, pieces_of, split
 from golden.mapping.plan_cost import cost_of
 from golden.mapping.plan_places import cells_in, places, stage_of
 from golden.mapping.slabs import Slab, slabs_of
-from golden.mapping.view import View, cells_of, columns_read, pitches, view_of
+from golden.mapping.view import Reach, View, cells_of, columns_read, pitches, view_of
 from golden.network import Layer
 from hw.instructions import UNUSED, Buffer
 from hw.params import TileParams
 
 FUSED_AREAS = 3  # at most, between two fused layers
+NOTHING = Reach(0)  # of a vector, and of a map that is not there
 
 
 @dataclass(frozen=True)
 class State:
-    """Before a layer: its input's layout (None: in DRAM) and columns, and the buffer that it is or may be in."""
+    """Before a layer: its input's layout (None: in DRAM) and reach, and the buffer that it is or may be in."""
 
     resident: MapLayout | None
-    columns: int
+    reach: Reach
     source: Buffer
 
 
@@ -41,7 +43,7 @@ class _Goal:
 
 def _held(blocks: tuple[Block, ...], slab: Slab) -> int:
     """Accumulators that hold the sums of all blocks side by side."""
-    return sum(steps_of(slab.cols, slab.rows, block.groups) for block in blocks)
+    return sum(block.steps(slab.cols, slab.rows) for block in blocks)
 
 
 def _most_steps(sums: tuple[int, int]) -> int:
@@ -72,7 +74,7 @@ class Candidates:
         p = self.p
         n, height, width = layer.out_shape
         if following is None:
-            yield MapLayout(target, 0, 1, 1), False, State(None, 0, target)
+            yield MapLayout(target, 0, 1, 1), False, State(None, NOTHING, target)
             return
         view = view_of(following, p)
         if view.vector:
@@ -82,38 +84,36 @@ class Candidates:
                 yield (
                     MapLayout(target, 0, cells, height * cells),
                     False,
-                    State(MapLayout(target, 0, view.taps // p.cell_words, view.taps // p.cell_words), 0, target),
+                    State(MapLayout(target, 0, view.taps // p.cell_words, view.taps // p.cell_words), NOTHING, target),
                 )
         else:
-            for columns in self._columns(following, view):
-                pair = pitches(view, height, columns, n, False, p)
+            for reach in self._reaches(following, view):
+                pair = pitches(view, height, reach, n, False, p)
                 if pair and extent(n, height, width, *pair, p) <= cells_in(target, p):
                     layout = MapLayout(target, 0, *pair)
-                    yield layout, False, State(layout, columns, target)
+                    yield layout, False, State(layout, reach, target)
         if height * width > 1:
             for source in (target, Buffer(1 - target)):
-                yield None, True, State(None, 0, source)
+                yield None, True, State(None, NOTHING, source)
 
-    def _columns(self, layer: Layer, view: View) -> list[int]:
-        """Sensible numbers of cells of a run to read at a time: every one that makes the layer quicker."""
-        p = self.p
+    def _reaches(self, layer: Layer, view: View) -> list[Reach]:
+        """What is sensible to read of a run at a time: everything that makes the layer quicker."""
+        p, (_, height, width) = self.p, layer.sum_shape
         if view.vector:
-            return [0]
-        least = columns_read(view, layer.sum_shape[2], 1, -view.padding[1], p)
-        found: list[int] = []
+            return [NOTHING]
+        least = columns_read(view, width, 1, -view.padding[1], p)
+        found: list[Reach] = []
         quickest = None
-        for columns in range(least, min(UNUSED, p.banks + 1)):
-            if pitches(view, layer.in_shape[1], columns, view.channels, False, p) is None:
+        gaps = (False,) if layer.sums.limbs else (False, True)  # limbs go row by row
+        for gap, columns in product(gaps, range(least, min(UNUSED, p.banks + 1))):
+            reach = Reach(columns, gap)
+            if pitches(view, layer.in_shape[1], reach, view.channels, False, p) is None:
                 continue
-            steps = self._steps(layer, split(layer, columns, False, p))
+            steps = sum(block.steps(width, height) for block in split(layer, reach, False, p))
             if quickest is None or steps < quickest:
-                found.append(columns)
+                found.append(reach)
                 quickest = steps
         return found
-
-    def _steps(self, layer: Layer, blocks: tuple[Block, ...]) -> int:
-        _, height, width = layer.sum_shape
-        return sum(steps_of(width, height, block.groups) for block in blocks)
 
     def plans(
         self, layer: Layer, following: Layer | None, state: State, output: MapLayout | None, spilled: bool
@@ -124,20 +124,20 @@ class Candidates:
     def _towards(self, layer: Layer, following: Layer | None, state: State, goal: _Goal) -> Iterator[LayerPlan]:
         view = view_of(layer, self.p)
         if state.resident is not None:
-            yield from self._with(layer, following, view, state, Input.RESIDENT, state.columns, goal)
+            yield from self._with(layer, following, view, state, Input.RESIDENT, state.reach, goal)
             return
-        for columns in self._columns(layer, view):
-            yield from self._with(layer, following, view, state, Input.RING, columns, goal)
-            yield from self._with(layer, following, view, state, Input.AREAS, columns, goal)
+        for reach in self._reaches(layer, view):
+            yield from self._with(layer, following, view, state, Input.RING, reach, goal)
+            yield from self._with(layer, following, view, state, Input.AREAS, reach, goal)
 
     def _with(
-        self, layer: Layer, following: Layer | None, view: View, state: State, kind: Input, columns: int, goal: _Goal
+        self, layer: Layer, following: Layer | None, view: View, state: State, kind: Input, reach: Reach, goal: _Goal
     ) -> Iterator[LayerPlan]:  # fmt: skip
         p = self.p
-        blocks = split(layer, columns, not layer.fc, p)
+        blocks = split(layer, reach, not layer.fc, p)
         if goal.areas is not None:
             assert following is not None
-            blocks = self._blocks_of(layer, view, columns, following.cuts[0])
+            blocks = self._blocks_of(layer, reach, following.cuts[0])
         target = Buffer(1 - state.source)
         begin = line_of(view, layer.sums.inputs)[0] if layer.sums.channels else 0
         for step in self._line_steps(view, kind, goal):
@@ -146,7 +146,7 @@ class Candidates:
                 continue
             for rows, cols in self._shapes(layer, blocks, len(pieces) > 1 or layer.sums.saved, kind, goal):
                 slabs = slabs_of(layer, rows, cols)
-                if cols < layer.sum_shape[2] and not self._within(view, blocks, slabs, columns):
+                if cols < layer.sum_shape[2] and not self._within(view, blocks, slabs, reach):
                     continue
                 stage = stage_of(layer, slabs, target, p) if goal.spilled else goal.areas
                 if goal.spilled and stage is None:
@@ -155,13 +155,13 @@ class Candidates:
                 found = (
                     [(state.resident, 0, None)]
                     if state.resident is not None
-                    else places(layer, state.source, kind, columns, pieces, slabs, p)
+                    else places(layer, state.source, kind, reach, pieces, slabs, p)
                 )
                 vector = self._vector(layer, following, stage)
                 for place, ring_rows, areas in found:
                     for order in self._orders(layer, view, blocks, pieces, slabs, areas, goal):
                         plan = LayerPlan(
-                            layer, view, state.source, target, kind, place, ring_rows, areas, columns, held, stage,
+                            layer, view, state.source, target, kind, place, ring_rows, areas, reach, held, stage,
                             vector, blocks, pieces, slabs, order, goal.sums, goal.areas is not None,
                             _most_steps(goal.sums), 0.0,
                         )  # fmt: skip
@@ -191,13 +191,15 @@ class Candidates:
         if len(pieces) > 1 and areas is not None and whole and held <= goal.sums[1] - goal.sums[0] + 1:
             yield Order.SLAB_PIECE_BLOCK
 
-    def _within(self, view: View, blocks: tuple[Block, ...], slabs: tuple[Slab, ...], columns: int) -> bool:
-        """Whether slabs that start within a row read no more than ``columns`` cells of a run either."""
+    def _within(self, view: View, blocks: tuple[Block, ...], slabs: tuple[Slab, ...], reach: Reach) -> bool:
+        """Whether slabs that start within a row read no more than ``reach`` of a run either, of one row."""
 
         def read(slab: Slab, groups: int) -> int:
             return columns_read(view, -(-slab.cols // groups), groups, slab.x * view.stride - view.padding[1], self.p)
 
-        return all(read(slab, block.groups) <= columns for slab in slabs for block in blocks)
+        return not any(block.paired for block in blocks) and all(
+            read(slab, block.groups) <= reach.columns for slab in slabs for block in blocks
+        )
 
     def _together(self, layer: Layer, view: View, blocks: tuple[Block, ...], slabs: tuple[Slab, ...]) -> bool:
         """Whether a slab can be computed for every block before the next one.
@@ -229,7 +231,7 @@ class Candidates:
         """Rows and columns of a slab. Pooling wants whole rows; a sum over several computes wants one tile."""
         _, height, width = layer.sum_shape
         most = goal.sums[1] - goal.sums[0] + 1
-        per_row = max(-(-width // block.groups) for block in blocks)
+        per_row = max(-(-width // block.row_groups) for block in blocks)
         if kind == Input.RESIDENT and not chained and not goal.spilled:
             yield from ((rows, width) for rows in sorted({height, -(-height // 2), -(-height // 4)}, reverse=True))
             return
@@ -257,10 +259,10 @@ class Candidates:
         pieces = tuple(pieces_between(view, (0, *cuts, channels)))
         if len(pieces) == 1 or max(piece.lines for piece in pieces) > self.ring:
             return []
-        for columns in self._columns(second, view):
-            blocks, slabs = split(second, columns, False, self.p), slabs_of(second, *second.sum_shape[1:])
+        for reach in self._reaches(second, view):
+            blocks, slabs = split(second, reach, False, self.p), slabs_of(second, *second.sum_shape[1:])
             held = _held(blocks, slabs[0])
-            areas = self._fused_areas(second, view, columns, target)
+            areas = self._fused_areas(second, view, reach, target)
             if areas is None or held > self.p.accumulators - 2:
                 continue
             first_held = self.p.accumulators - held
@@ -274,7 +276,7 @@ class Candidates:
                 assert output is not None
                 place = MapLayout(target, 0, areas.pitch, areas.plane)
                 plan = LayerPlan(
-                    second, view, target, state.source, Input.FUSED, place, 0, areas, columns, output, None,
+                    second, view, target, state.source, Input.FUSED, place, 0, areas, reach, output, None,
                     self._vector(second, following, None), blocks, pieces, slabs, Order.SLAB_PIECE_BLOCK,
                     (first_held, self.all_sums[1]), False, 1, 0.0,
                 )  # fmt: skip
@@ -287,22 +289,19 @@ class Candidates:
         """Other plans of the first of two fused layers, whose results go where those of ``plan`` go."""
         yield from self._towards(layer, second, state, _Goal(plan.sums, areas=plan.stage))
 
-    def _fused_areas(self, layer: Layer, view: View, columns: int, source: Buffer) -> Areas | None:
+    def _fused_areas(self, layer: Layer, view: View, reach: Reach, source: Buffer) -> Areas | None:
         """Areas for the channels between two cuts."""
         channels, height, width = layer.in_shape
-        pair = pitches(view, height, columns, layer.cuts[0], False, self.p)
+        pair = pitches(view, height, reach, layer.cuts[0], False, self.p)
         if pair is None:
             return None
         cells = extent(layer.cuts[0], height, width, *pair, self.p)
         count = min(cells_in(source, self.p) // cells, FUSED_AREAS)
         return Areas(count, cells, *pair) if count else None
 
-    def _blocks_of(self, layer: Layer, view: View, columns: int, size: int) -> tuple[Block, ...]:
+    def _blocks_of(self, layer: Layer, reach: Reach, size: int) -> tuple[Block, ...]:
         """Blocks of ``size`` channels."""
-        channels, _, width = layer.sum_shape
-        found = []
-        for first in range(0, channels, size):
-            count = min(size, channels - first)
-            groups = most_groups(view, columns, count, width, self.p)
-            found.append(Block(first, count, groups, *divmod(first, self.p.neurons)))
-        return tuple(found)
+        channels = layer.sum_shape[0]
+        return tuple(
+            block_of(layer, reach, first, min(size, channels - first), self.p) for first in range(0, channels, size)
+        )

@@ -9,7 +9,7 @@ from golden.mapping.ops import Cells, Op, Region, overlap
 from golden.mapping.pieces import Block, Piece
 from golden.mapping.synapses import SynapseRows
 from golden.mapping.tables import WeightTable
-from golden.mapping.view import cells_of, window_of
+from golden.mapping.view import Reach, cells_of, window_of
 from hw.instructions import Base, Buffer, Compute, Load, Store, Window
 from hw.params import TileParams
 
@@ -82,10 +82,8 @@ class Emission:
 
     def window(self, plan: LayerPlan, held: MapLayout, line: int) -> None:
         """The Window of computes that start at ``line``, unless it is the one before."""
-        window = window_of(plan.view, held.pitch, held.plane, line, max(plan.columns, 1), self.p)
-        if plan.view.vector:
-            window = window_of(plan.view, held.pitch, held.plane, 0, held.pitch, self.p)
-        self.emit_window(window)
+        line, reach = (0, Reach(held.pitch)) if plan.view.vector else (line, plan.reach)
+        self.emit_window(window_of(plan.view, held.pitch, held.plane, line, reach, self.p))
 
     def emit_window(self, window: Window) -> None:
         """A Window, unless it is the one before."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from golden.mapping.layout import MapLayout
-from golden.mapping.pieces import Block, Piece, line_of, steps_of
+from golden.mapping.pieces import Block, Piece, line_of
 from golden.mapping.slabs import Slab
-from golden.mapping.view import View
+from golden.mapping.view import Reach, View
 from golden.network import Layer
 from hw.instructions import Buffer
 
@@ -54,7 +54,7 @@ class LayerPlan:
     """How a layer runs.
 
     input: layout of the input map (RESIDENT, RING; of a vector: its lines). ring_rows: rows of the ring, 0 when all
-    fit. areas: of AREAS and FUSED. columns: cells of a run that meet in no bank, 0 of a vector. stage: areas of the
+    fit. areas: of AREAS and FUSED. reach: what steps may read of a run, 0 cells of a vector. stage: areas of the
     target buffer for the results of a block: they are spilled from there or, ``feeds``, read by the next layer, which
     is FUSED; None when the whole output stays. output: its layout. vector: it is written word by word. order: of the
     loops. sums: first and last accumulator. most_steps: of a tile, unless sums are chained. cost: see
@@ -70,7 +70,7 @@ class LayerPlan:
     input: MapLayout
     ring_rows: int
     areas: Areas | None
-    columns: int
+    reach: Reach
     output: MapLayout
     stage: Areas | None
     vector: bool
@@ -104,7 +104,7 @@ class LayerPlan:
         return next(piece for piece in self.pieces if piece.line == line)
 
     def steps(self, block: Block, slab: Slab) -> int:
-        return steps_of(slab.cols, slab.rows, block.groups)
+        return block.steps(slab.cols, slab.rows)
 
     def tile(self, steps: int) -> int:
         """Steps of a tile: all of a chained sum's."""

@@ -208,9 +208,9 @@ class LayerScheduler:
         row_at = ring_y if plan.ring_rows else y0 - place[1]
         skip, sub = divmod(x0, p.cell_words)
         origin = held.cell(channel - place[0], row_at + ky) + skip
-        per_row = -(-slab.cols // block.groups)
-        steps = per_row * slab.rows
-        columns = held.pitch if view.vector else columns_read(view, per_row, block.groups, x0, p)
+        steps = block.steps(slab.cols, slab.rows)
+        across = -(-slab.cols // block.row_groups)
+        columns = held.pitch if view.vector else columns_read(view, across, block.row_groups, x0, p)
         step_cells, step_sub = divmod(block.groups * view.stride, p.cell_words)
         pooled = layer.pool is not None
         cols = layer.out_shape[2] if pooled else slab.cols
@@ -233,7 +233,7 @@ class LayerScheduler:
         if load_bias:
             self.parent.bias(bias_row)
         pairs: dict[str, tuple[int, int]] = {
-            "": pair_of(origin, p), "step_y_": pair_of(view.stride * held.pitch, p),
+            "": pair_of(origin, p), "step_y_": pair_of(view.stride * held.pitch * (1 + block.paired), p),
             "to_": pair_of(to_cell, p), "to_y_": pair_of(out.pitch, p), "to_n_": pair_of(out.plane, p),
         }  # fmt: skip
         places: dict[str, Any] = {f"{name}row": row for name, (row, _) in pairs.items()}
@@ -243,9 +243,9 @@ class LayerScheduler:
             step_cells=step_cells, step_sub=step_sub, ring_y=ring_y if plan.ring_rows else 0, ring_rows=plan.ring_rows,
             ring_back=plan.ring_rows * held.pitch // p.banks, columns=columns, cols=slab.cols, rows=slab.rows,
             lines=piece.lines, last_lanes=piece.last_lanes, neurons=block.neurons, groups=block.groups,
-            tile=plan.tile(steps), sum_at=sum_at, sum_first=plan.sums[0], sum_last=plan.sums[1],
-            sb_row=sb_row, load_bias=int(load_bias),
-            bias_row=bias_row, bias_bank=bias_bank, first=int(is_first), finish=int(is_last),
+            paired=int(block.paired), tile=plan.tile(steps), sum_at=sum_at, sum_first=plan.sums[0],
+            sum_last=plan.sums[1], sb_row=sb_row, load_bias=int(load_bias), bias_row=bias_row, bias_bank=bias_bank,
+            first=int(is_first), finish=int(is_last),
             hold=int(is_last and plan.saved is not None), relu=int(layer.relu),
             scores=int(self.last_layer and is_last), score_base=block.first if self.last_layer else 0,
             target=out.buffer, to_sub=to_sub, to_cols=cols, vector=int(plan.vector), reciprocal=_reciprocals(layer),

@@ -27,7 +27,7 @@ class LimbScheduler:
         assert plan.restored is not None
         shape = limb_layout(layer, block, slab.rows, p)
         assert shape is not None
-        pitch, plane, columns = shape
+        pitch, plane, reach = shape
         view, width = limb_view(layer, block), layer.sum_shape[2]
         row = self.parent.ones(block)
         step_cells, step_sub = divmod(block.groups, p.cell_words)
@@ -37,12 +37,12 @@ class LimbScheduler:
             self.loads += 1
             channels, rows = (block.first, block.first + block.neurons), (slab.y, slab.y + slab.rows)
             self.parent.move(False, held, dram, channels, rows, (block.first, slab.y))
-            self.parent.emit_window(window_of(view, pitch, plane, 0, columns, p))
+            self.parent.emit_window(window_of(view, pitch, plane, 0, reach, p))
             at = pair_of(held.base, p)
             steps = slab.rows * -(-width // block.groups)
             compute = Compute(
                 source=plan.source, row=at[0], bank=at[1], in_w=width, in_h=slab.rows, step_cells=step_cells,
-                step_sub=step_sub, step_y_row=step_y[0], step_y_bank=step_y[1], columns=columns, cols=width,
+                step_sub=step_sub, step_y_row=step_y[0], step_y_bank=step_y[1], columns=reach.columns, cols=width,
                 rows=slab.rows, lines=1, last_lanes=block.neurons, neurons=block.neurons, groups=block.groups,
                 tile=plan.tile(steps), sum_at=sum_at, sum_first=plan.sums[0], sum_last=plan.sums[1], sb_row=row,
                 first=int(number == 0), zero=int(number == 0), shift=number, finish=0, target=plan.target,

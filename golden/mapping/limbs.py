@@ -10,7 +10,7 @@ from golden.mapping.layer_plan import Input, LayerPlan, LimbAreas
 from golden.mapping.layout import DramMap, MapLayout, extent
 from golden.mapping.pieces import Block
 from golden.mapping.plan_places import cells_in
-from golden.mapping.view import View, cells_of, columns_read, pitches
+from golden.mapping.view import Reach, View, cells_of, columns_read, pitches
 from golden.network import Layer
 from hw.instructions import UNUSED, Base, Buffer
 from hw.params import TileParams
@@ -37,14 +37,14 @@ def limb_view(layer: Layer, block: Block) -> View:
     return View(1, 1, block.neurons, height, width, 1, (0, 0), block.neurons, block.neurons, False)
 
 
-def limb_layout(layer: Layer, block: Block, rows: int, p: TileParams) -> tuple[int, int, int] | None:
-    """(pitch, plane, columns) of a block's limb of ``rows`` rows that is read; None where banks do not allow it."""
+def limb_layout(layer: Layer, block: Block, rows: int, p: TileParams) -> tuple[int, int, Reach] | None:
+    """(pitch, plane, reach) of a block's limb of ``rows`` rows that is read; None where banks do not allow it."""
     view, width = limb_view(layer, block), layer.sum_shape[2]
-    columns = columns_read(view, -(-width // block.groups), block.groups, 0, p)
-    if columns >= UNUSED or block.neurons > p.synapses:
+    reach = Reach(columns_read(view, -(-width // block.groups), block.groups, 0, p))
+    if reach.columns >= UNUSED or block.neurons > p.synapses:
         return None
-    pair = pitches(view, rows, columns, block.neurons, False, p)
-    return (*pair, columns) if pair else None
+    pair = pitches(view, rows, reach, block.neurons, False, p)
+    return (*pair, reach) if pair else None
 
 
 def with_limbs(plan: LayerPlan, p: TileParams) -> LayerPlan | None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.mapping.view import View, columns_read, view_of
+from golden.mapping.view import Reach, View, columns_read, view_of
 from golden.network import Layer
 from hw.params import TileParams
 
@@ -17,7 +17,8 @@ from hw.params import TileParams
 class Block:
     """Neurons that are computed together: ``neurons`` channels from ``first`` on, on ``groups`` pixels at a time.
 
-    number, offset: the block of ``params.neurons`` in which their weights lie, and their place in it.
+    number, offset: the block of ``params.neurons`` in which their weights lie, and their place in it. paired: the
+    pixels are those of two rows, half of them each.
     """
 
     first: int
@@ -25,6 +26,16 @@ class Block:
     groups: int
     number: int
     offset: int
+    paired: bool = False
+
+    @property
+    def row_groups(self) -> int:
+        """Pixels of a row at a time."""
+        return self.groups // 2 if self.paired else self.groups
+
+    def steps(self, width: int, height: int) -> int:
+        """Steps over so many pixels."""
+        return -(-height // (1 + self.paired)) * -(-width // self.row_groups)
 
 
 @dataclass(frozen=True)
@@ -44,28 +55,33 @@ def blocks(neurons: int, p: TileParams) -> Iterator[tuple[int, int]]:
         yield first, min(p.neurons, neurons - first)
 
 
-def most_groups(view: View, columns: int, neurons: int, width: int, p: TileParams) -> int:
-    """Groups in which ``neurons`` channels can work when a row of inputs gives ``columns`` cells at a time."""
+def most_groups(view: View, reach: Reach, neurons: int, width: int, p: TileParams) -> tuple[int, bool]:
+    """Groups in which ``neurons`` channels can work with what ``reach`` gives of a row of inputs at a time, and whether
+    they are on two rows."""
     if view.stride > 1 or view.vector or width == 1:
-        return 1
+        return 1, False
+    whole_rows = 2 * width == p.groups and columns_read(view, 1, width, -view.padding[1], p) <= reach.columns
+    if reach.gap and whole_rows and p.groups <= p.neurons // neurons:
+        return p.groups, True
     for groups in range(min(p.groups, p.neurons // neurons, width), 1, -1):
-        if columns_read(view, -(-width // groups), groups, -view.padding[1], p) <= columns:
-            return groups
-    return 1
+        if columns_read(view, -(-width // groups), groups, -view.padding[1], p) <= reach.columns:
+            return groups, False
+    return 1, False
 
 
-def steps_of(width: int, height: int, groups: int) -> int:
-    return height * -(-width // groups)
+def block_of(layer: Layer, reach: Reach, first: int, neurons: int, p: TileParams) -> Block:
+    """The block of ``neurons`` channels from ``first`` on, in as many groups as can work."""
+    groups, paired = most_groups(view_of(layer, p), reach, neurons, layer.sum_shape[2], p)
+    return Block(first, neurons, groups, *divmod(first, p.neurons), paired)
 
 
 @lru_cache
-def split(layer: Layer, columns: int, rest_first: bool, p: TileParams) -> tuple[Block, ...]:
+def split(layer: Layer, reach: Reach, rest_first: bool, p: TileParams) -> tuple[Block, ...]:
     """The layer's blocks: full ones, and the rest in the parts that take the fewest cycles; none of kept channels.
 
     rest_first: the rest comes first, so that the long blocks stand before the next layer and its weights are loaded
     while they run.
     """
-    view = view_of(layer, p)
     neurons, height, width = layer.sum_shape
     align = p.lines_per_beat  # a block's lines are loaded from a beat boundary
 
@@ -79,7 +95,7 @@ def split(layer: Layer, columns: int, rest_first: bool, p: TileParams) -> tuple[
             if part != count and (offset + part) % align:
                 continue
             rest, parts = best(count - part, offset + part)
-            steps = steps_of(width, height, most_groups(view, columns, part, width, p)) + rest
+            steps = block_of(layer, reach, 0, part, p).steps(width, height) + rest
             if found is None or steps < found[0]:
                 found = (steps, (part, *parts))
         assert found is not None  # a part of all is always there
@@ -93,8 +109,7 @@ def split(layer: Layer, columns: int, rest_first: bool, p: TileParams) -> tuple[
             if size <= 0:
                 continue
             for part in (size,) if size == p.neurons else best(size, offset)[1]:
-                groups = most_groups(view, columns, part, width, p)
-                result.append(Block(first + offset, part, groups, first // p.neurons, offset))
+                result.append(block_of(layer, reach, first + offset, part, p))
                 offset += part
     if rest_first:
         result.sort(key=lambda block: (block.neurons == p.neurons, block.first))

@@ -9,7 +9,7 @@ slab by slab. The plans of a network are those with the least estimated cost.
 from collections.abc import Sequence
 from functools import lru_cache
 
-from golden.mapping.candidates import Candidates, State
+from golden.mapping.candidates import NOTHING, Candidates, State
 from golden.mapping.layer_plan import Input, LayerPlan
 from golden.mapping.slabs import open_rows
 from golden.mapping.view import view_of
@@ -63,7 +63,7 @@ class Planner:
                     found = (cost + rest[0], (*plans, *rest[1]))
             return found
 
-        starts = [best(0, State(None, 0, buffer)) for buffer in (Buffer.NBIN, Buffer.NBOUT)]
+        starts = [best(0, State(None, NOTHING, buffer)) for buffer in (Buffer.NBIN, Buffer.NBOUT)]
         chosen = min((start for start in starts if start is not None), key=lambda start: start[0], default=None)
         if chosen is None:
             raise BadInput(self._misfit(network.layers[max(stuck)]))
@@ -76,7 +76,7 @@ class Planner:
             return []
         following = network.layers[index + 1] if index + 1 < len(network.layers) else None
         resident = plan.input if plan.kind == Input.RESIDENT else None
-        state = State(resident, plan.columns if resident is not None else 0, plan.source)
+        state = State(resident, plan.reach if resident is not None else NOTHING, plan.source)
         output = plan.output if plan.stage is None else None
         found: dict[tuple[object, ...], LayerPlan] = {}
         if plan.feeds and following is not None:

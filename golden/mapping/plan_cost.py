@@ -4,7 +4,7 @@ from golden.limits import BURST_NS
 from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order, vector_rows
 from golden.mapping.layout import DramMap, line_beats
 from golden.mapping.limbs import limb_map
-from golden.mapping.pieces import Piece, steps_of
+from golden.mapping.pieces import Piece
 from golden.mapping.slabs import Slab, input_rows
 from golden.mapping.view import View, cells_of
 from golden.network import Layer
@@ -46,7 +46,7 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
         beats += (restored + saved) * block.neurons * digit
         loads += (restored + saved) * len(slabs)
         for slab in slabs:
-            steps = steps_of(slab.cols, slab.rows, block.groups)
+            steps = block.steps(slab.cols, slab.rows)
             words = block.neurons * block.groups
             emitted = words * (slab.out_end - slab.out_y) / max(slab.rows, 1)  # per step and row of sums
             drain = max(1.0, emitted / p.cell_words)

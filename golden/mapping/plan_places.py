@@ -6,7 +6,7 @@ from golden.mapping.layer_plan import Areas, Input, vector_rows
 from golden.mapping.layout import MapLayout, extent
 from golden.mapping.pieces import Piece
 from golden.mapping.slabs import Slab, input_rows
-from golden.mapping.view import View, cells_of, pitches, view_of
+from golden.mapping.view import Reach, View, cells_of, pitches, view_of
 from golden.network import Layer
 from hw.instructions import Buffer
 from hw.params import TileParams
@@ -17,7 +17,7 @@ def cells_in(buffer: Buffer, p: TileParams) -> int:
 
 
 def places(
-    layer: Layer, source: Buffer, kind: Input, columns: int, pieces: tuple[Piece, ...], slabs: tuple[Slab, ...],
+    layer: Layer, source: Buffer, kind: Input, reach: Reach, pieces: tuple[Piece, ...], slabs: tuple[Slab, ...],
     p: TileParams,
 ) -> Iterator[tuple[MapLayout, int, Areas | None]]:  # fmt: skip
     """Where an input that is streamed to buffer ``source`` may lie: (layout, rows of the ring, areas)."""
@@ -31,19 +31,19 @@ def places(
     rows = max(end - first for first, end in spans)
     if kind == Input.AREAS:
         most = max(piece.channels for piece in pieces)
-        pair = pitches(view, rows, columns, most, False, p)
+        pair = pitches(view, rows, reach, most, False, p)
         if pair is None:
             return
         area = extent(most, rows, width, *pair, p)
         if area <= cells:
             yield MapLayout(source, 0, *pair), 0, Areas(cells // area, area, *pair)
         return
-    pair = pitches(view, height, columns, channels, False, p)
+    pair = pitches(view, height, reach, channels, False, p)
     if pair and extent(channels, height, width, *pair, p) <= cells:
         yield MapLayout(source, 0, *pair), 0, None
         return
     for ring_rows in range(height - 1, rows - 1, -1):
-        pair = pitches(view, ring_rows, columns, channels, True, p)
+        pair = pitches(view, ring_rows, reach, channels, True, p)
         if pair and extent(channels, ring_rows, width, *pair, p) <= cells:
             yield MapLayout(source, 0, *pair), ring_rows, None
             return

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from golden.network import Layer
 from hw.errors import BadInput
@@ -70,6 +71,19 @@ class View:
 def _most_runs(kernel_w: int, taps: int) -> int:
     """Runs of a line at most, over every place in a row at which a line can start."""
     return max(-(-(line * taps % kernel_w + taps) // kernel_w) for line in range(kernel_w))
+
+
+class Reach(NamedTuple):
+    """What a step may read for each run of a line: ``columns`` cells and, with ``gap``, those of the map row below
+    (hw.instructions.Window)."""
+
+    columns: int
+    gap: bool = False
+
+
+def positions_of(view: View, gap: bool) -> int:
+    """Positions of a line at most: of its runs and, with ``gap``, below the last ones of two channels."""
+    return _most_runs(view.kernel_w, view.taps) + 2 * gap
 
 
 def meets_no_bank(spacing: int, runs: int, columns: int, banks: int) -> bool:
@@ -152,13 +166,15 @@ def congruent(at_least: int, residue: int, modulus: int) -> int:
 
 
 @lru_cache
-def pitches(view: View, rows: int, columns: int, channels: int, ring: bool, p: TileParams) -> tuple[int, int] | None:
+def pitches(view: View, rows: int, reach: Reach, channels: int, ring: bool, p: TileParams) -> tuple[int, int] | None:
     """Smallest (pitch, plane) in cells with which ``rows`` rows of ``channels`` channels can be read.
 
-    ``columns`` cells of every run of a line must meet in no bank. ring: rows that wrap keep their banks.
+    What ``reach`` wants for a line must meet in no bank. ring: rows that wrap keep their banks.
     """
-    width = cells_of(view.width, p)
-    runs = _most_runs(view.kernel_w, view.taps)
+    width, (columns, gap) = cells_of(view.width, p), reach
+    if gap and (ring or not _allows_gap(view, p)):
+        return None
+    runs = positions_of(view, gap)
     best: tuple[int, int, int] | None = None
     if view.kernel_h == 1:  # no line goes from a row to the next: only planes count
         found = (width, plane) if (plane := _plane_of_flat(rows * width, runs, columns, p)) else None
@@ -166,12 +182,20 @@ def pitches(view: View, rows: int, columns: int, channels: int, ring: bool, p: T
     for pitch in range(width, width + p.banks):
         if not meets_no_bank(pitch % p.banks, runs, columns, p.banks) or (ring and rows * pitch % p.banks):
             continue
+        if gap and pitch % p.banks != p.pair_cells:
+            continue
         least = rows * pitch if ring else (rows - 1) * pitch + width
-        plane = congruent(least, pitch * view.kernel_h, p.banks)
+        plane = congruent(least, pitch * (view.kernel_h + gap), p.banks)
         words = (channels - 1) * plane + (rows - 1) * pitch + width
         if best is None or words < best[0]:
             best = (words, pitch, plane)
     return best[1:] if best else None
+
+
+def _allows_gap(view: View, p: TileParams) -> bool:
+    """Whether a step can read two rows of this map (see Compute.paired): a line meets two channels at most."""
+    within = view.taps < view.kernel_h * view.kernel_w
+    return view.kernel_h > 1 and within and view.stride == 1 and 0 < 2 * p.pair_cells < p.banks
 
 
 def _plane_of_flat(least: int, runs: int, columns: int, p: TileParams) -> int | None:
@@ -179,40 +203,44 @@ def _plane_of_flat(least: int, runs: int, columns: int, p: TileParams) -> int | 
     return next((n for n in candidates if meets_no_bank(n % p.banks, runs, columns, p.banks)), None)
 
 
-def window_of(view: View, pitch: int, plane: int, line: int, columns: int, p: TileParams) -> Window:
+def window_of(view: View, pitch: int, plane: int, line: int, reach: Reach, p: TileParams) -> Window:
     """The Window of computes whose first line is ``line``, in a map with these pitches (cells)."""
+    height = view.kernel_h + reach.gap  # positions of a channel
     mask = (1 << isa(p).row_bits) - 1
     spacing = (plane if view.kernel_h == 1 else pitch) % p.banks
     run, kx = divmod(view.span(line)[0], view.kernel_w)
-    channel, ky = divmod(run, view.kernel_h)
+    ky = run % view.kernel_h
 
     def rows(c: int, y: int, r: int) -> int:
         return (c * plane + y * pitch - r * spacing) // p.banks & mask
 
     row_offset, kys = [], []
     for r in range(p.synapses):
-        c, y = divmod(run + r, view.kernel_h)
-        row_offset.append(rows(c - channel, y - ky, r))
+        c, y = divmod(ky + r, height)
+        row_offset.append(rows(c, y - ky, r))
         kys.append(y)
     advance = view.taps // view.kernel_w
     channels, step_y = divmod(advance, view.kernel_h)
     delta = [
-        rows(channels + carry_y, step_y + carry_x - carry_y * view.kernel_h, advance + carry_x)
+        rows(channels + carry_y, step_y + further - carry_y * height, advance + further)
+        if further < 2 or reach.gap
+        else 0
         for carry_y in (0, 1)
-        for carry_x in (0, 1)
+        for further in (0, 1, 2)
     ]
-    slots = dict(_slots(spacing, _most_runs(view.kernel_w, view.taps), columns, p))
+    slots = dict(_slots(spacing, positions_of(view, reach.gap), reach.columns, p))
     line_row, line_bank = divmod(advance * spacing, p.banks)
     return Window(
         kernel_w=view.kernel_w,
         kernel_h=view.kernel_h,
+        gap=int(reach.gap),
         taps=view.taps,
         step_x=view.taps % view.kernel_w,
         step_y=step_y,
         spacing=spacing,
         line_row=line_row & mask,
         line_bank=line_bank,
-        delta=(delta[0], delta[1], delta[2], delta[3]),
+        delta=tuple(delta),
         kx=tuple((kx + e) % view.kernel_w for e in range(p.synapses)),
         ky=tuple(kys),
         row_offset=tuple(row_offset),
@@ -222,9 +250,9 @@ def window_of(view: View, pitch: int, plane: int, line: int, columns: int, p: Ti
     )
 
 
-def _slots(spacing: int, runs: int, columns: int, p: TileParams) -> Iterator[tuple[int, tuple[int, int, int]]]:
-    """Bank after run 0's start -> (run, column, rows further)."""
-    for r in range(runs):
+def _slots(spacing: int, positions: int, columns: int, p: TileParams) -> Iterator[tuple[int, tuple[int, int, int]]]:
+    """Bank after run 0's start -> (position, column, rows further)."""
+    for r in range(positions):
         for m in range(columns):
             carry, bank = divmod(r * spacing + m, p.banks)
             yield bank, (r, m, carry)

@@ -37,7 +37,7 @@ class Post:
     __slots__ = ("queue", "completed", "written", "halves", "drained", "active", "walk", "_starting", "_rows_left",
                  "_cols_left", "_held", "_held_last", "_y", "_plan", "_at", "_down", "_pixel", "_col", "_ends", "_emit",
                  "_collected", "_place", "_cell_bank", "_row_bank", "_ending", "_words", "_banks",
-                 "_straight", "_late")  # fmt: skip
+                 "_straight", "_late", "_upper")  # fmt: skip
 
     def __init__(self, p: TileParams) -> None:
         self._words, self._banks = p.cell_words, p.banks
@@ -47,6 +47,7 @@ class Post:
         self.drained = self.active = False
         self.walk: Walk | None = None
         self._starting = self._held_last = self._emit = self._ending = self._straight = self._late = False
+        self._upper = False  # the second row of a step is drained next
         self._rows_left = self._cols_left = self._held = self._y = self._at = self._down = 0
         self._pixel = self._col = self._collected = self._place = self._cell_bank = self._row_bank = 0
         self._plan: tuple[tuple[int, bool], ...] = ()
@@ -169,8 +170,10 @@ class Post:
     def _take(self) -> None:
         assert self.walk is not None
         c = self.walk.c
-        self.drained = True
-        self.completed -= 1
+        self._upper = bool(c.paired) and not self._upper and self._rows_left > 1
+        if not self._upper:  # its accumulator is read no more
+            self.drained = True
+            self.completed -= 1
         self._held = min(self._cols_left, c.groups)
         self._held_last = self._cols_left <= c.groups
         if self._held_last:

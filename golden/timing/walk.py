@@ -5,35 +5,45 @@ from hw.params import TileParams
 
 
 class Lines:
-    """A window's lines: which slots of a gather serve a run inside the map, and how far run 0's start has moved."""
+    """A window's lines: which slots of a gather serve a row inside the map, and how far run 0's start has moved."""
 
     def __init__(self, w: Window, p: TileParams) -> None:
         self._w, self._banks = w, p.banks
-        self._ky = (*w.ky, *(0,) * (p.synapses - len(w.ky)))
         self.columns = [0] * UNUSED
-        self._runs = [0] * p.synapses
+        self._positions = [0] * (p.synapses + 1)
         for slot, (run, column) in enumerate(zip(w.slot_run, w.slot_column, strict=True)):
             if column != UNUSED:
                 self.columns[column] |= 1 << slot
-                self._runs[run] |= 1 << slot
-        self._found: dict[tuple[int, int, int, int], int] = {}
+                self._positions[run] |= 1 << slot
+        self._found: dict[tuple[int, int, int, int, bool], int] = {}
 
     def bank(self, line: int) -> int:
         """Banks from run 0's start in the first line to that in this one."""
         w = self._w
-        return (line * w.line_bank + (w.kx[0] + line * w.step_x) // w.kernel_w * w.spacing) % self._banks
+        further = (w.kx[0] + line * w.step_x) // w.kernel_w
+        if w.gap:
+            further += self._run(line) // w.kernel_h
+        return (line * w.line_bank + further * w.spacing) % self._banks
 
-    def slots(self, line: int, lanes: int, y: int, in_h: int) -> int:
-        """Slots of the line's runs that lie inside the map, with the window's origin in row ``y``."""
-        key = line, lanes, y, in_h
+    def _run(self, line: int) -> int:
+        """The line's first run, counted from the first line's channel."""
+        w = self._w
+        return w.ky[0] + (w.kx[0] + line * w.taps) // w.kernel_w
+
+    def slots(self, line: int, lanes: int, y: int, in_h: int, two: bool) -> int:
+        """Slots of the line's runs, and of the rows below them if a step has ``two`` rows, that lie inside the map,
+        with the window's origin in row ``y``."""
+        key = line, lanes, y, in_h, two
         found = self._found.get(key)
         if found is None:
             w, found = self._w, 0
-            last_run = sum((w.kx[e] + line * w.step_x) % w.kernel_w == 0 for e in range(1, lanes))
-            carried = (w.kx[0] + line * w.step_x) // w.kernel_w
+            ky = self._run(line) % w.kernel_h
+            last_run = ((w.kx[0] + line * w.step_x) % w.kernel_w + lanes - 1) // w.kernel_w
             for run in range(last_run + 1):
-                if 0 <= y + (self._ky[run] + line * w.step_y + carried) % w.kernel_h < in_h:
-                    found |= self._runs[run]
+                position = run + (w.gap and ky + run >= w.kernel_h)
+                for row in range(1 + two):
+                    if 0 <= y + (ky + run) % w.kernel_h + row < in_h:
+                        found |= self._positions[position + row]
             self._found[key] = found
         return found
 
@@ -52,8 +62,7 @@ class Walk:
         self.first, self.finish, self.hold, self.tile = bool(c.first), bool(c.finish), bool(c.hold), c.tile
         self.reads = c.last_lanes > 0
         self._round = [c.accumulator(step) for step in range(c.sums)]
-        self.row_steps = -(-c.cols // c.groups)
-        self.steps = c.rows * self.row_steps
+        self.row_steps, self.steps = c.row_steps, c.steps
         places = [c.sub + j * c.step_sub for j in range(self.row_steps)]
         self._cells = [j * c.step_cells + place // p.cell_words for j, place in enumerate(places)]
         self.fresh = [j == 0 or cell != self._cells[j - 1] for j, cell in enumerate(self._cells)]
@@ -81,6 +90,7 @@ class Walk:
         c, banks = self.c, self._p.banks
         row, j = divmod(step, self.row_steps)
         lanes = c.last_lanes if line == c.lines - 1 else self._taps
-        slots = self._lines.slots(line, lanes, c.y0 + row * c.stride, c.in_h) & self._inside(j)
+        two = bool(c.paired) and 2 * row + 1 < c.rows
+        slots = self._lines.slots(line, lanes, c.y0 + row * c.stride * c.step_rows, c.in_h, two) & self._inside(j)
         origin = (c.bank + row * c.step_y_bank + self._cells[j] + self._lines.bank(line)) % banks
         return (slots << origin | slots >> (banks - origin)) & ((1 << banks) - 1)

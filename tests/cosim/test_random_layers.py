@@ -14,7 +14,15 @@ from hw.errors import BadInput
 from hw.params import TileParams
 from tests.cosim.tiles import params_of, tile
 from tests.golden.mapping_kinds import IMPOSSIBLE, KINDS, kinds_of, map_by_chance
-from tests.golden.random_networks import flat_module, fused_module, images, increments, networks, random_network
+from tests.golden.random_networks import (
+    flat_module,
+    fused_module,
+    images,
+    increments,
+    networks,
+    paired_module,
+    random_network,
+)
 
 FRACTION_SETS = ((1.0,), (0.5, 1.0), (0.25, 0.6, 1.0))
 AS_CHOSEN = 20  # one network in so many is mapped as the mapper does it; that takes ten times as long
@@ -28,6 +36,8 @@ def random_mapped(rng: random.Random, p: TileParams, as_chosen: bool) -> Mapped:
         family = rng.random()
         if family < 0.3:  # few of the others fuse layers, or spill whole planes
             module, shape = fused_module(rng, p) if family < 0.2 else flat_module(rng)
+        elif family < 0.4:  # or have maps half as wide as there are groups
+            module, shape = paired_module(rng, p)
         else:
             module, shape = random_network(rng, p)
         nets = networks(increments(module, rng.choice(FRACTION_SETS), shape), shape, p)

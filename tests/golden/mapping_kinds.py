@@ -29,14 +29,15 @@ KINDS = (
     "piece within a row of the window", "cut window", "weights loaded again", "cut load", "several tiles",
     # blocks and slabs
     "several blocks", "rest first", "cut block", "several slabs", "slabs first", "blocks last", "split columns",
-    "groups", "most groups", "unfilled step", "more columns than least", "gated channels",
+    "groups", "most groups", "unfilled step", "steps of two rows", "step of one row of two",
+    "more columns than least", "gated channels",
     # layers
     "padded", "strided", "one-row kernel", "one-column kernel", "no relu", "max pooling", "average pooling",
     "overlapping pooling", "gapped pooling", "clipped pooling", "pooling in slabs",
 )  # fmt: skip
 
-# What a tile cannot do. odd: two lines to a beat leave no place to cut 2.
-IMPOSSIBLE: dict[str, set[str]] = {"small": set(), "odd": {"cut block"}}
+# What a tile cannot do. odd: two lines to a beat leave no place to cut 2, three groups are not those of two rows.
+IMPOSSIBLE: dict[str, set[str]] = {"small": set(), "odd": {"cut block", "steps of two rows", "step of one row of two"}}
 
 
 def map_by_chance(networks: Sequence[Network], p: TileParams, rng: random.Random) -> Mapped:
@@ -130,9 +131,13 @@ def _work(plan: LayerPlan, p: TileParams) -> Iterator[str]:
         yield "groups"
     if any(block.groups == p.groups for block in plan.blocks):
         yield "most groups"
-    if any(slab.cols % block.groups for slab in plan.slabs for block in plan.blocks):
+    if any(slab.cols % block.row_groups for slab in plan.slabs for block in plan.blocks):
         yield "unfilled step"
-    if not view.vector and plan.columns > columns_read(view, width, 1, -view.padding[1], p):
+    if any(block.paired for block in plan.blocks):
+        yield "steps of two rows"
+        if any(slab.rows % 2 for slab in plan.slabs):
+            yield "step of one row of two"
+    if not view.vector and plan.reach.columns > columns_read(view, width, 1, -view.padding[1], p):
         yield "more columns than least"
 
 
@@ -177,8 +182,7 @@ def _instructions(mapped: Mapped, increment: int) -> Iterator[str]:
                 yield "weights loaded again"
             loaded.add(item.address)
         elif isinstance(item, Compute):
-            steps = item.rows * -(-item.cols // item.groups)
-            if steps > item.tile:
+            if item.steps > item.tile:
                 yield "several tiles"
             if item.to_sub and item.finish:
                 yield "output within a cell"

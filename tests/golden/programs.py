@@ -99,30 +99,41 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     kernel_h, kernel_w = rng.randint(1, 4), rng.randint(1, 5)
     channels, neurons = rng.randint(1, 4), rng.randint(1, p.neurons)
     groups = rng.randint(1, min(p.groups, p.neurons // neurons))
+    paired = p.pair_cells > 0 and rng.random() < 0.4
+    if paired:
+        kernel_h, kernel_w, neurons, groups = 3, rng.randint(1, 5), rng.randint(1, p.neurons // p.groups), p.groups
     stride = rng.choice((1, 2, 3)) if groups == 1 else 1
     height, width = rng.randint(kernel_h, 12), rng.randint(kernel_w, 14)
     pad_h, pad_w = rng.randint(0, kernel_h - 1), rng.randint(0, kernel_w - 1)
     out_h, out_w = (height + 2 * pad_h - kernel_h) // stride + 1, (width + 2 * pad_w - kernel_w) // stride + 1
     col, row = rng.randrange(out_w), rng.randrange(out_h)
     cols, rows = (rng.choice((most, rng.randint(1, most))) for most in (out_w - col, out_h - row))
+    if paired:
+        cols = groups // 2
+        if col + cols > out_w:
+            return None
     x0, y0 = col * stride - pad_w, row * stride - pad_h
     low, high = max(0, y0), min(height, y0 + (rows - 1) * stride + kernel_h)
-    ring = max(high - low, kernel_h) + rng.randrange(2) if rng.random() < 0.6 else 0
-    columns = -(-(size - 1 + groups - 1 + kernel_w) // size)
-    taps = rng.randint(1, p.synapses)
-    place = random_place(rng, p, Map(kernel_h, kernel_w, -(-width // size), 0), taps, columns, ring, ring or height)
+    ring = max(high - low, kernel_h) + rng.randrange(2) if rng.random() < 0.6 and not paired else 0
+    columns = (
+        -(-(x0 % size + cols - 1 + kernel_w) // size) if paired else -(-(size - 1 + groups - 1 + kernel_w) // size)
+    )
+    taps = rng.randint(1, min(p.synapses, kernel_h * kernel_w - 1) if paired else p.synapses)
+    least = Map(kernel_h, kernel_w, -(-width // size), 0, int(paired))
+    place = random_place(rng, p, least, taps, columns, ring, ring or height)
     if place is None or columns >= UNUSED or channels * place.plane > p.nbin_rows * p.banks or high <= low:
         return None
     elements = channels * kernel_h * kernel_w
     lines = -(-elements // taps)
-    steps = rows * -(-cols // groups)
+    steps = -(-rows // 2) if paired else rows * -(-cols // groups)
     chained = steps <= p.accumulators and rng.random() < 0.6
     cuts = [0, lines]
     if lines > 1 and chained and rng.random() < 0.7:
         cuts.insert(1, rng.randrange(1, lines))
-    before = restored(rng, p, (neurons, rows, cols), groups, channels * place.plane) if chained else None
+    before = restored(rng, p, (neurons, rows, cols), groups, channels * place.plane) if chained and not paired else None
     pitch_out, vector = -(-(size - 1 + cols) // size), rows * cols == 1 and rng.random() < 0.5
-    leaves = rng.randint(1, 4) if chained else 1
+    holds = chained and not paired
+    leaves = rng.randint(1, 4) if holds else 1
     area = neurons * rows * pitch_out
     maps = channels * (high - low) + (len(before.limbs) * neurons * rows if before else 0)
     if lines + 2 >= p.sb_rows or (leaves + 2) * area + p.banks > p.nbout_rows * p.banks or maps > 180:
@@ -173,10 +184,10 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     common = Compute(
         sub=x0 % size, x0=x0, y0=y0, stride=stride, in_w=width, in_h=height, step_cells=step_cells, step_sub=step_sub,
         ring_y=ring_y if ring else 0, ring_rows=ring, ring_back=ring * place.pitch // p.banks, columns=columns,
-        cols=cols, rows=rows, neurons=neurons, groups=groups, relu=rng.randrange(2), to_sub=to_sub, to_cols=cols,
-        vector=int(vector), tile=tile, sum_at=rng.randint(sum_first, sum_last), sum_first=sum_first, sum_last=sum_last,
-        wait_dma=needed, **pair("step_y_", stride * place.pitch), **pair("to_y_", pitch_out),
-        **pair("to_n_", rows * pitch_out),
+        cols=cols, rows=rows, neurons=neurons, groups=groups, paired=int(paired), relu=rng.randrange(2), to_sub=to_sub,
+        to_cols=cols, vector=int(vector), tile=tile, sum_at=rng.randint(sum_first, sum_last), sum_first=sum_first,
+        sum_last=sum_last, wait_dma=needed, **pair("step_y_", stride * (1 + paired) * place.pitch),
+        **pair("to_y_", pitch_out), **pair("to_n_", rows * pitch_out),
     )  # fmt: skip
     computes: list[Compute] = []
     if before:
@@ -206,7 +217,7 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         kernels = part[:, :elements].reshape(weights.shape)
         wide = start + _convolved(codes, kernels, stride, (pad_h, pad_w))[:, row : row + rows, col : col + cols]
         found = replace(compute, finish=1, hold=int(hold), **pair("to_", to_cell + left * area))
-        if rng.random() < 0.6 and chained:
+        if rng.random() < 0.6 and holds:
             found = replace(found, limb=rng.randint(1, isa(p).limbs), limb_top=rng.randrange(2), relu=0)
         elif not vector and -(-cols // groups) <= p.pool_entries and rng.random() < 0.4:
             found = pooled(found)
@@ -233,7 +244,7 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
             zero=int(zero and not computes), finish=0,
             wait_written=len(computes) if computes and computes[-1].hold else 0,
         )  # fmt: skip
-        early = end < lines and rng.random() < 0.3
+        early = end < lines and holds and rng.random() < 0.3
         add(leave(compute, end, early or leaves > 1) if early or end == lines else compute)
     for k in range(1, leaves):
         add(leave(replace(common, lines=1, last_lanes=0, first=0), lines, k < leaves - 1))

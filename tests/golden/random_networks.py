@@ -85,6 +85,24 @@ def fused_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shap
     return module, shape
 
 
+def paired_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
+    """Convolutions of few channels to maps that are half as wide as there are groups: steps of two rows."""
+    pool, padding = rng.choice((0, 0, 1, 2, 2)), rng.randint(0, 1)
+    kernel = rng.choice(((3, 5), (4, 4), (5, 4), (5, 5)) if p.synapses > 9 else ((2, 3), (3, 2), (3, 3)))
+    height, width = rng.randint(max(pool, 1), 6), max(1, p.groups // 2)
+    sizes = (max(1, size + side - 1 - 2 * padding) for size, side in zip((height, width), kernel, strict=True))
+    shape = (rng.randint(1, 3), *sizes)
+    channels = rng.randint(1, 12)
+    out = rng.randint(0, 2) * max(1, p.neurons // 4) + rng.randint(1, max(1, p.neurons // p.groups))
+    module = nn.Sequential(
+        nn.Conv2d(shape[0], channels, 1), nn.ReLU(), nn.Conv2d(channels, out, kernel, padding=padding), nn.ReLU(),
+        *([rng.choice((nn.MaxPool2d, nn.AvgPool2d))(pool, rng.randint(1, 2), ceil_mode=True)] if pool else []),
+        nn.Flatten(), nn.LazyLinear(rng.randint(1, 7)),
+    )  # fmt: skip
+    module(torch.zeros(1, *shape))
+    return module, shape
+
+
 def random_network(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
     """Mostly any layers; some with wide maps (rings), more weights than SB holds, rows without gaps."""
     family = rng.choice(("any", "any", "any", "wide", "wide", "deep", "flat"))

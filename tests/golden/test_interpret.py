@@ -33,10 +33,13 @@ def test_random_computes(name: str) -> None:
         assert {event: entry[event] + closed[event] for event in closed} == dict(found.counts), seed
         words += len(found.words)
         for c in case.computes:
-            steps = c.rows * -(-c.cols // c.groups)
+            steps = c.steps
             met["chained"] += not c.finish
             met["groups"] += c.groups > 1
-            met["a step that is not full"] += c.cols % c.groups > 0
+            met["a step that is not full"] += c.cols % c.groups > 0 and not c.paired
+            if p.pair_cells:
+                met["two rows"] += c.paired
+                met["one row of two"] += c.paired * c.rows % 2
             met["stride"] += c.stride > 1
             met["tiles"] += c.tile < steps
             met["vector"] += c.vector
@@ -47,7 +50,7 @@ def test_random_computes(name: str) -> None:
             met["ring that wraps"] += c.ring_rows > 0 and c.ring_y + (c.rows - 1) * c.stride >= c.ring_rows
     assert words > 900
     assert min(met.values()) > 0, met
-    assert len(met) == 15 + 2 * isa(p).limbs + isa(p).shifts
+    assert len(met) == 15 + 2 * isa(p).limbs + isa(p).shifts + 2 * bool(p.pair_cells)
 
 
 P = preset("small")
@@ -247,7 +250,7 @@ def test_a_window_is_what_its_pitches_say() -> None:
     """One of the helper's, by hand: 3x2 kernel, rows of 3 cells, 4 taps: the second line starts in ky 2."""
     window = Map(3, 2, 3, 9).window(P, 4, 0, 2, 1)
     assert window == Window(
-        kernel_w=2, kernel_h=3, taps=4, step_x=0, step_y=2, spacing=3, line_row=0, line_bank=6,
-        delta=(0, 0, 0, 0), kx=(0, 1, 0, 1), ky=(0, 1, 2, 0), row_offset=(0, 0, 0, 0),
+        kernel_w=2, kernel_h=3, gap=0, taps=4, step_x=0, step_y=2, spacing=3, line_row=0, line_bank=6,
+        delta=(0,) * 6, kx=(0, 1, 0, 1), ky=(0, 1, 2, 0), row_offset=(0, 0, 0, 0),
         slot_run=(0, 0, 0, 1, 0, 0, 0, 0), slot_column=(0, 7, 7, 0, 7, 7, 7, 7), slot_carry=(0,) * 8,
     )  # fmt: skip

@@ -12,8 +12,8 @@ from torch import nn
 
 from golden.limits import BURST_NS, limit_sbcap
 from golden.mapping import map_network
-from golden.mapping.pieces import Block, split, steps_of
-from golden.mapping.view import view_of
+from golden.mapping.pieces import Block, split
+from golden.mapping.view import Reach, view_of
 from golden.network import Layer, Network, read
 from golden.networks import INPUT_SHAPES, find_network, narrow
 from golden.quantise import quantise_network
@@ -57,13 +57,13 @@ def network_of(row: str) -> tuple[Network, TileParams]:
 def blocks_of(layer: Layer, p: TileParams) -> tuple[Block, ...]:
     """The mapper's blocks with the fewest steps, whatever columns are read."""
     _, height, width = layer.sum_shape
-    ways = [split(layer, columns, not layer.fc, p) for columns in range(UNUSED)]
-    return min(ways, key=lambda way: sum(steps_of(width, height, block.groups) for block in way))
+    ways = [split(layer, Reach(columns, gap), not layer.fc, p) for columns in range(UNUSED) for gap in (False, True)]
+    return min(ways, key=lambda way: sum(block.steps(width, height) for block in way))
 
 
 def compute_cycles(layer: Layer, p: TileParams) -> int:
     _, height, width = layer.sum_shape
-    return view_of(layer, p).lines * sum(steps_of(width, height, block.groups) for block in blocks_of(layer, p))
+    return view_of(layer, p).lines * sum(block.steps(width, height) for block in blocks_of(layer, p))
 
 
 def bus_cycles(beats: int, p: TileParams) -> float:

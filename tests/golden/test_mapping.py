@@ -22,7 +22,15 @@ from golden.verify import verify
 from hw.errors import BadInput
 from hw.params import PRESETS, TileParams, preset
 from tests.golden.mapping_kinds import IMPOSSIBLE, KINDS, kinds_of, map_by_chance
-from tests.golden.random_networks import fused_module, images, increments, networks, random_case, random_network
+from tests.golden.random_networks import (
+    fused_module,
+    images,
+    increments,
+    networks,
+    paired_module,
+    random_case,
+    random_network,
+)
 
 MOST = 200  # networks that are mapped by chance
 RUNS = ((0, 0), (1, 0), (2, 0), (0, 2), (1, 1))  # first increment, escalations
@@ -90,6 +98,22 @@ def _map(module: nn.Sequential, shape: Shape, p: TileParams, fractions: Sequence
     return map_network(networks(increments(module, fractions, shape), shape, p), p, search=False)
 
 
+@pytest.mark.parametrize("name", ["small", "paper32", "paper16"])
+def test_steps_of_two_rows(name: str) -> None:
+    """Maps half as wide as there are groups; the plans with such steps are not only possible, they are chosen."""
+    p, met = preset(name), Counter[str]()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        module, shape = paired_module(random.Random(seed), p)
+        mapped = map_network(networks(increments(module, (0.5, 1.0), shape), shape, p), p, search=False)
+        verify(mapped)
+        met["words"] += check_runs(mapped, images(1, shape, p, seed), ((0, 1),))
+        for k in range(2):
+            met += kinds_of(mapped, k)
+    assert met["steps of two rows"] > 5
+    assert met["step of one row of two"] > 0
+
+
 @pytest.mark.parametrize("name", ["small", "odd"])
 def test_the_search_takes_fewer_cycles(name: str) -> None:
     p = preset(name)
@@ -134,7 +158,8 @@ def test_the_ways_a_layer_can_run_are_all_met(name: str, seed: int) -> None:
     kinds: Counter[str] = Counter()
     run = words = 0
     for number in range(MOST):
-        module, shape = fused_module(rng, p) if number % 3 == 1 else random_network(rng, p)
+        family = fused_module if number % 3 == 1 else paired_module if number % 9 == 2 else random_network
+        module, shape = family(rng, p)
         fractions = (0.4, 1.0) if number % 8 == 0 else (1.0,)
         nets = networks(increments(module, fractions, shape), shape, p)
         try:

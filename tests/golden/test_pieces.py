@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from golden.mapping.pieces import Piece, blocks, most_groups, pack_weights, pieces_of, split, steps_of
-from golden.mapping.view import columns_read, view_of
+from golden.mapping.pieces import Piece, blocks, most_groups, pack_weights, pieces_of, split
+from golden.mapping.view import Reach, columns_read, view_of
 from golden.network import Layer
 from hw.params import PRESETS, TileParams, preset
 
@@ -32,9 +32,10 @@ def cuts(count: int, offset: int, align: int) -> Iterator[tuple[int, ...]]:
             yield from ((part, *others) for others in cuts(count - part, offset + part, align))
 
 
-def cycles(layer: Layer, part: int, columns: int, p: TileParams) -> int:
+def cycles(layer: Layer, part: int, reach: Reach, p: TileParams) -> int:
     _, height, width = layer.sum_shape
-    return steps_of(width, height, most_groups(view_of(layer, p), columns, part, width, p))
+    groups, paired = most_groups(view_of(layer, p), reach, part, width, p)
+    return -(-height // 2) if paired else height * -(-width // groups)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -45,18 +46,19 @@ def test_blocks_cover_every_neuron_in_the_fewest_steps(name: str) -> None:
         neurons = rng.randint(1, 2 * p.neurons + 2)
         layer = random_layer(rng, neurons)
         columns = columns_read(view_of(layer, p), layer.sum_shape[2], 1, 0, p) + rng.randint(0, 2)
-        found = split(layer, columns, False, p)
+        reach = Reach(columns, rng.random() < 0.5)
+        found = split(layer, reach, False, p)
         assert [n for b in found for n in range(b.first, b.first + b.neurons)] == list(range(neurons))
         for block in found:
             assert block.first == block.number * p.neurons + block.offset
             assert block.neurons * block.groups <= p.neurons
             assert block.offset % p.lines_per_beat == 0
         first, rest = list(blocks(neurons, p))[-1]
-        best = min(sum(cycles(layer, part, columns, p) for part in cut) for cut in cuts(rest, 0, p.lines_per_beat))
+        best = min(sum(cycles(layer, part, reach, p) for part in cut) for cut in cuts(rest, 0, p.lines_per_beat))
         _, height, width = layer.sum_shape
-        assert sum(steps_of(width, height, b.groups) for b in found if b.first >= first) == best
+        assert sum(b.steps(width, height) for b in found if b.first >= first) == best
         several += sum(b.first >= first for b in found) > 1
-        rest_first = split(layer, columns, True, p)
+        rest_first = split(layer, reach, True, p)
         assert sorted(rest_first, key=lambda block: block.first) == list(found)
         whole = [block.neurons == p.neurons for block in rest_first]
         assert whole == sorted(whole)
@@ -66,7 +68,7 @@ def test_blocks_cover_every_neuron_in_the_fewest_steps(name: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_groups_are_the_most_that_the_cells_feed(name: str) -> None:
     p, rng = preset(name), random.Random(name)
-    met = set()
+    met: set[object] = set()
     for _ in range(60):
         layer = random_layer(rng, 1)
         view, width, neurons = view_of(layer, p), layer.sum_shape[2], rng.randint(1, p.neurons)
@@ -76,9 +78,15 @@ def test_groups_are_the_most_that_the_cells_feed(name: str) -> None:
             for groups in range(2, min(p.groups, width) + 1)
             if groups * neurons <= p.neurons and columns_read(view, -(-width // groups), groups, 0, p) <= columns
         ]
-        assert most_groups(view, columns, neurons, width, p) == max(able, default=1)
+        assert most_groups(view, Reach(columns), neurons, width, p) == (max(able, default=1), False)
         met.add(max(able, default=1))
+        paired = 2 * width == p.groups and p.groups * neurons <= p.neurons
+        paired &= columns_read(view, 1, width, 0, p) <= columns
+        wanted = (p.groups, True) if paired else (max(able, default=1), False)
+        assert most_groups(view, Reach(columns, True), neurons, width, p) == wanted
+        met.add(wanted)
     assert len(met) > 1
+    assert (p.groups, True) in met or not p.pair_cells
 
 
 @pytest.mark.parametrize("step", [1, 2, 5, 100])

@@ -94,6 +94,8 @@ def _map(t: Load) -> bool:
     return t.buffer != Buffer.SB
 
 
+TWO_ROWS: dict[str, object] = {"paired": 1, "groups": 4, "neurons": 1, "cols": 2}
+
 FIELDS: list[tuple[type, Callable[[Any], bool], dict[str, object], str]] = [
     (Load, _any, {"wait_dma": 4000}, "wait_dma 4000 waits for a transfer that does not come before it"),
     (Load, _any, {"wait_read": 9}, "wait_read 9 waits for a compute that does not come before it"),
@@ -137,12 +139,35 @@ FIELDS: list[tuple[type, Callable[[Any], bool], dict[str, object], str]] = [
     (Window, _any, {"taps": 5}, "taps wants 1 to 4, not 5"),
     (Window, _any, {"kx": (0, 1, 2, 1)}, r"kx of lane e wants \(kx \+ e\) % 3 of lane 0's kx"),
     (Window, _any, {"kx": (3, 1, 2, 0)}, r"kx of lane e wants \(kx \+ e\) % 3 of lane 0's kx"),
-    (Window, _any, {"ky": (0, 1, 2, 1)}, r"ky of run r wants \(ky \+ r\) % 3 of run 0's ky"),
+    (Window, _any, {"ky": (0, 1, 2, 1)}, r"ky of position r wants \(ky \+ r\) % 3 of run 0's ky"),
+    (Window, _any, {"gap": 1}, r"ky of position r wants \(ky \+ r\) % 4 of run 0's ky"),
+    (
+        Window,
+        _any,
+        {"gap": 1, "ky": (0, 1, 2, 3)},
+        "spacing with a gap wants to be below half of 8 banks, not 5",
+    ),
+    (
+        Window,
+        _any,
+        {"gap": 1, "kernel_h": 1, "ky": (0, 1, 0, 1)},
+        "a window with a gap wants at most 2 taps, not 4",
+    ),
     (Window, _any, {"step_x": 0}, r"steps \(1, 1\) are wanted, not \(0, 1\)"),
     (Window, _any, {"line_row": 7}, r"a line's step wants to be \(0, \d\), not \(7, \d\)"),
-    (Window, _any, {"slot_carry": (1,) * 8}, "slot 0 serves cell 0 of run 0, .rows, banks. .0, 0. after run 0's start"),
-    (Window, _any, {"slot_run": (1,) * 8}, "slot 0 serves cell 0 of run 1, .rows, banks. .* after run 0's start, not"),
-    (Window, _any, {"slot_column": (0, *[UNUSED] * 7)}, "no slot serves cell 0 of run 1 with columns 2"),
+    (
+        Window,
+        _any,
+        {"slot_carry": (1,) * 8},
+        "slot 0 serves cell 0 of position 0, .rows, banks. .0, 0. after run 0's start",
+    ),
+    (
+        Window,
+        _any,
+        {"slot_run": (1,) * 8},
+        "slot 0 serves cell 0 of position 1, .rows, banks. .* after run 0's start, not",
+    ),
+    (Window, _any, {"slot_column": (0, *[UNUSED] * 7)}, "no slot serves cell 0 of position 1 with columns 2"),
     (Window, _any, {"row_offset": (0, 1, 0, 0)}, "runs want to lie in a map of one pitch and plane; the first ones"),
     (Window, _any, {"row_offset": (1, 0, 0, 0)}, "runs want to lie in a map of one pitch and plane; the first ones"),
     (Window, lambda w: w.delta[2] == w.delta[3], {"delta": (1, 0, 0, 0)}, "runs want to lie in a map of one pitch and"),
@@ -152,8 +177,11 @@ FIELDS: list[tuple[type, Callable[[Any], bool], dict[str, object], str]] = [
     (Compute, lambda c: c.neurons == 4, {"groups": 2}, "groups wants 1 to 1, not 2"),
     (Compute, lambda c: c.groups > 1, {"stride": 2}, "stride wants 1 to 1, not 2"),
     (Compute, lambda c: c.groups > 1, {"groups": 0}, "groups wants 1 to 2, not 0"),
+    (Compute, _any, {"paired": 1}, "paired wants 4 groups and half as many cols, not 1 and 8"),
+    (Compute, _any, {**TWO_ROWS, "ring_rows": 4}, "paired wants neither a ring, hold, a limb nor scores"),
+    (Compute, _any, TWO_ROWS, "paired wants a window with a gap and spacing 2, not 0 and 5"),
     (Compute, _any, {"columns": 0}, "columns wants 1 to 7, not 0"),
-    (Compute, _any, {"columns": 1}, "no slot serves cell 1 of run 0 with columns 1"),
+    (Compute, _any, {"columns": 1}, "no slot serves cell 1 of position 0 with columns 1"),
     (Compute, _any, {"last_lanes": 5}, "last_lanes wants 1 to 4, not 5"),
     (Compute, _any, {"sub": 1}, "sub wants 0 for x0 0: map rows start with a cell, not 1"),
     (Compute, _any, {"step_cells": 3}, "a step wants to move by 1 words, not by 3 cells and 1 words"),
@@ -187,7 +215,7 @@ FIELDS: list[tuple[type, Callable[[Any], bool], dict[str, object], str]] = [
         Compute,
         lambda c: c.finish and not c.first,
         {"neurons": 1},
-        r"the open sum in accumulator \d+ has \(cols, rows, neurons, groups, step\) .*, not",
+        r"the open sum in accumulator \d+ has \(cols, rows, neurons, groups, paired, step\) .*, not",
     ),
     (Compute, lambda c: c.pool, {"cols": 9}, "pooling wants whole rows of 8 pixels, not 9"),
     (Compute, lambda c: c.pool, {"pool_w": 5, "to_cols": 5}, "pool_w wants 7 to 7 windows, not 5"),
@@ -390,3 +418,12 @@ def test_blocks_may_take_turns_where_no_pooling_window_is_open() -> None:
     computes.take(_pooled(2, 3, 1))
     with pytest.raises(BadInput, match="row 0 of the same block is next, not 2"):
         computes.take(_pooled(2, 3, 1))
+
+
+def test_steps_of_two_rows_want_an_even_split_of_the_groups() -> None:
+    p = preset("odd")
+    computes = Computes(p)
+    computes.take_window(Map(1, 1, 1, 1).window(p, 1, 0, 1, 1))
+    wanted = "paired wants groups in two rows of whole cells, odd has 3: set paired 0"
+    with pytest.raises(BadInput, match=wanted):
+        computes.take(Compute(paired=1, lines=1, neurons=1))

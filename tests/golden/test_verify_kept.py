@@ -55,7 +55,7 @@ WRONG: list[tuple[tuple[Compute, ...], str]] = [
     ((HELD, AGAIN, AGAIN), "first 0 wants an open sum in accumulator 2, there is none"),
     (
         (HELD, replace(AGAIN, neurons=3)),
-        r"accumulator 2 has \(cols, rows, neurons, groups, step\) \(1, 1, 4, 1, 0\), not \(1, 1, 3, 1, 0\)$",
+        r"accumulator 2 has \(cols, .*, groups, paired, step\) \(1, 1, 4, 1, 0, 0\), not \(1, 1, 3, 1, 0, 0\)$",
     ),
     (
         (replace(HELD, cols=2, in_w=2, step_sub=1, to_cols=2),),

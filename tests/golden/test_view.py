@@ -8,6 +8,7 @@ import torch
 
 from golden.mapping.layout import extent
 from golden.mapping.view import (
+    Reach,
     View,
     cells_of,
     columns_read,
@@ -127,7 +128,7 @@ def test_pitches_are_the_smallest_that_meet_in_no_bank(name: str) -> None:
     for view, rng in random_views(name, 30):
         columns, ring = columns_of(view, rng, p), rng.random() < 0.4
         rows = rng.randint(view.kernel_h, view.height)
-        pair = pitches(view, rows, columns, view.channels, ring, p)
+        pair = pitches(view, rows, Reach(columns), view.channels, ring, p)
         width = cells_of(view.width, p)
         # a map of one row of windows has no freedom in its pitch
         tried = [width] if view.kernel_h == 1 else range(width, width + p.banks)
@@ -157,39 +158,48 @@ def test_a_window_leads_every_lane_to_its_word(name: str) -> None:
     """Followed line by line as hw.instructions says, from every first line."""
     p = preset(name)
     words = 1 << isa(p).row_bits
-    followed = 0
-    for view, rng in random_views(name, 25):
-        columns = columns_of(view, rng, p)
-        pair = pitches(view, view.height, columns, view.channels, False, p)
+    followed = gaps = 0
+    for view, rng in random_views(name, 40):
+        reach = Reach(p.pair_cells, True)
+        if not p.pair_cells or pitches(view, view.height, reach, view.channels, False, p) is None or rng.random() < 0.3:
+            reach = Reach(columns_of(view, rng, p))
+        columns = reach.columns
+        pair = pitches(view, view.height, reach, view.channels, False, p)
         if pair is None:
             continue
         pitch, plane = pair
         first = rng.randrange(view.lines)
-        w = window_of(view, pitch, plane, first, columns, p)
+        w = window_of(view, pitch, plane, first, reach, p)
+        rows = w.kernel_h + w.gap
+        gaps += w.gap
         c0, y0, _ = taps(view, first)[0]
         kx, ky, offset, start = list(w.kx), list(w.ky), list(w.row_offset), 0
         for line in range(first, view.lines):
             run = 0
             for e, (c, y, x) in enumerate(taps(view, line)):
                 run += e > 0 and kx[e] == 0
-                assert (kx[e], ky[run]) == (x, y)
-                cell = start + run * w.spacing + offset[run] * p.banks
-                wanted = (c - c0) * plane + (y - y0) * pitch
-                assert (cell - wanted) % (words * p.banks) == 0
-                for m in range(columns):
-                    slot = (run * w.spacing + m) % p.banks
-                    assert (w.slot_run[slot], w.slot_column[slot]) == (run, m)
-                    assert w.slot_carry[slot] == (run * w.spacing + m) // p.banks
+                for below in range(1 + w.gap):  # of a run, and of the row below it
+                    at = run + int(w.gap and ky[0] + run >= w.kernel_h) + below
+                    assert (kx[e], ky[at]) == (x, y + below)
+                    cell = start + at * w.spacing + offset[at] * p.banks
+                    wanted = (c - c0) * plane + (y + below - y0) * pitch
+                    assert (cell - wanted) % (words * p.banks) == 0
+                    for m in range(columns):
+                        slot = (at * w.spacing + m) % p.banks
+                        assert (w.slot_run[slot], w.slot_column[slot]) == (at, m)
+                        assert w.slot_carry[slot] == (at * w.spacing + m) // p.banks
                 followed += 1
-            carry_x = kx[0] + w.step_x >= w.kernel_w
+            further = int(kx[0] + w.step_x >= w.kernel_w)
+            further += int(w.gap and ky[0] + w.step_y + further >= w.kernel_h)
             kx = [(x + w.step_x) % w.kernel_w for x in kx]
-            carries = [y + w.step_y + carry_x >= w.kernel_h for y in ky]
-            ky = [(y + w.step_y + carry_x) % w.kernel_h for y in ky]
-            offset = [o + w.delta[carry_x + 2 * carry] for o, carry in zip(offset, carries, strict=True)]
-            start += w.line_row * p.banks + w.line_bank + carry_x * w.spacing
+            carries = [y + w.step_y + further >= rows for y in ky]
+            ky = [(y + w.step_y + further) % rows for y in ky]
+            offset = [o + w.delta[further + 3 * carry] for o, carry in zip(offset, carries, strict=True)]
+            start += w.line_row * p.banks + w.line_bank + further * w.spacing
         served = sum(column != UNUSED for column in w.slot_column)
         assert served % columns == 0
     assert followed > 100
+    assert gaps > 1 or not p.pair_cells
 
 
 @pytest.mark.parametrize("name", PRESETS)
