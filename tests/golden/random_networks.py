@@ -90,8 +90,8 @@ def paired_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Sha
     pool, padding = rng.choice((0, 0, 1, 2, 2)), rng.randint(0, 1)
     kernel = rng.choice(((3, 5), (4, 4), (5, 4), (5, 5)) if p.synapses > 9 else ((2, 3), (3, 2), (3, 3)))
     height, width = rng.randint(max(pool, 1), 6), max(1, p.groups // 2)
-    sizes = (max(1, size + side - 1 - 2 * padding) for size, side in zip((height, width), kernel, strict=True))
-    shape = (rng.randint(1, 3), *sizes)
+    high, wide = (max(1, size + side - 1 - 2 * padding) for size, side in zip((height, width), kernel, strict=True))
+    shape = (rng.randint(1, 3), high, wide)
     channels = rng.randint(1, 12)
     out = rng.randint(0, 2) * max(1, p.neurons // 4) + rng.randint(1, max(1, p.neurons // p.groups))
     module = nn.Sequential(
