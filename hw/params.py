@@ -235,6 +235,12 @@ class TileParams:
         return (self.nbin_rows, self.nbout_rows)
 
     @property
+    def pairs_rows(self) -> bool:
+        """Whether the tile has steps of two rows (hw.instructions.Compute.paired); else it ignores that they are asked
+        for. Half of the groups take the lower row, and its words lie ``groups`` words, whole cells, behind."""
+        return self.groups % 2 == 0 and self.groups % self.cell_words == 0
+
+    @property
     def crowd(self) -> int:
         """Beats of weights that, waiting for SB, go before reads of a line in every cycle: half of those in flight.
 
