@@ -57,7 +57,8 @@ class Schedule:
                     "issue": 1,
                     "step": {
                         "lanes": [rng.getrandbits(n) & left if j < pixels else 0 for j in range(p.groups)],
-                        "start": rng.randrange(p.row_words), "place": place, "paired": paired,
+                        "start": rng.randrange(p.row_words), "place": place,
+                        "paired": int(paired or not p.pairs_rows),  # which tiles without pairs ignore
                         "active": (1 << neurons * pixels) - 1 if adds else 0,
                         "neurons": neurons, "pixels": pixels, "index": (index + k) % p.accumulators, "zero": zero,
                         "shift": shift, "first": int(adds and line == 0), "complete": int(line == lines - 1),
@@ -138,7 +139,7 @@ def test_sums_after_the_latency(p: TileParams) -> None:
                 index = step["index"]
                 for k in range(active):
                     pixel = k // step["neurons"]
-                    second = step["paired"] and pixel >= p.groups // 2
+                    second = p.pairs_rows and step["paired"] and pixel >= p.groups // 2
                     further = pixel + p.groups // 2 if second else pixel
                     operands = [words[(step["start"] + step["place"][e] + further) % p.row_words] for e in range(n)]
                     lanes = step["lanes"][pixel]

@@ -117,6 +117,7 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
     i, rng = isa(p), random.Random(120)
     module, dut = rig(p)
     kinds = (Pool.NONE, Pool.MAX, Pool.AVERAGE)
+    asked = {} if p.pairs_rows else {"paired": 1}  # which such tiles ignore
     work = [in_place(rng, p, part) for k in range(36) for part in layer(rng, i, kinds[k % 3], k % 6 == 0)]
     vectors = [steps_of(rng, p, part) for part in work]
     order = [(k, vector) for k, steps in enumerate(vectors) for vector in steps]  # in which accumulators complete
@@ -144,7 +145,7 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
             stall = (0.0, 0.1, 0.6)[cycle // 100 % 3]
             push = pushed < len(work) and ctx.get(dut.ready) and rng.random() >= stall
             ctx.set(dut.push, push)
-            ctx.set(dut.config, plain(i, work[pushed][0]) if push else {})
+            ctx.set(dut.config, plain(i, work[pushed][0]) | asked if push else {})
             allowed = (
                 completed < (ends[pushed - 1] if pushed else 0) and completed - drained < (QUEUE + 1) * p.accumulators
             )

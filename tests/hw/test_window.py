@@ -41,7 +41,7 @@ async def place(
     ctx.set(dut.next_at, {})  # nothing of the next step is seen in this one
     for name, value in (("at", at), ("in_h", row.in_h), ("pixels", pixels),
                         ("ring_rows", kernel.ring_rows), ("ring_back", kernel.ring_back),
-                        ("paired", paired)):  # fmt: skip
+                        ("paired", paired or not kernel.p.pairs_rows)):  # which tiles without pairs ignore  # fmt: skip
         ctx.set(getattr(dut, name), value)
 
 
