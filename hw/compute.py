@@ -19,9 +19,10 @@ from hw.window import WindowLanes, lanes_layout, places_layout
 def step_layout(isa: Isa) -> data.StructLayout:
     """What travels down the pipeline with an issued line of a step.
 
-    lanes, start, place: where each lane of each pixel finds its word, see WindowLanes. neurons: of one group; pixels:
-    of this step; active: neurons that compute, none where nothing is added. index: accumulator. first, complete: it
-    takes its first, its last sum. zero: the first one starts at 0; shift: digits that what is added is shifted by.
+    lanes, start, place, paired: where each lane of each pixel finds its word, see WindowLanes. neurons: of one group;
+    pixels: of this step; active: neurons that compute, none where nothing is added. index: accumulator. first,
+    complete: it takes its first, its last sum. zero: the first one starts at 0; shift: digits that what is added is
+    shifted by.
     """
     p = isa.params
     return data.StructLayout(
@@ -29,6 +30,7 @@ def step_layout(isa: Isa) -> data.StructLayout:
             "lanes": lanes_layout(p),
             "start": range(p.row_words),
             "place": places_layout(p),
+            "paired": 1,
             "active": p.neurons,
             "neurons": bits_for(p.neurons + 1),
             "pixels": bits_for(p.groups + 1),
@@ -157,7 +159,7 @@ class ComputeEngine(Component):
             window.next_columns.eq(Mux(start, head.columns, c.columns)),
             window.pixels.eq(cursor.pixels),
             window.lanes_left.eq(lanes_left),
-            *(getattr(window, name).eq(getattr(c, name)) for name in ("in_h", "ring_rows", "ring_back")),
+            *(getattr(window, name).eq(getattr(c, name)) for name in ("paired", "in_h", "ring_rows", "ring_back")),
             self.source.eq(c.source),
             self.banks.eq(window.banks),
             *(getattr(self, f"row_{b}").eq(getattr(window, f"row_{b}")) for b in range(p.banks)),
@@ -168,6 +170,7 @@ class ComputeEngine(Component):
             self.step.lanes.eq(window.lanes),
             self.step.start.eq(window.start),
             self.step.place.eq(window.place),
+            self.step.paired.eq(c.paired),
             self.step.active.eq(Mux(adds, below(c.neurons * cursor.pixels, p.neurons), 0)),
             self.step.neurons.eq(c.neurons),
             self.step.pixels.eq(cursor.pixels),

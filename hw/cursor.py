@@ -1,6 +1,6 @@
 """The walk of a compute over its output pixels: step by step along x, then y, with returns to the start of a tile."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
@@ -26,7 +26,8 @@ class Cursor(Component):
     what was taken. advance : In(1), on to the next step; with ``rewind`` to the first step of the tile instead, with
     ``mark`` the next step begins a tile. start wins.
     place : Out(place_layout), the step's; next_place : Out, that of the step after it, with advance or start. pixels :
-    Out, of the step. last : Out(1), it is the compute's last one.
+    Out, of the step: of a paired one the groups of both its rows, or the columns where its second row is missing.
+    last : Out(1), it is the compute's last one.
     fresh : Out(1), its cells have to be read: it is the first of a row or came by start, rewind or mark, or its origin
     lies in another cell than that of the step before.
     Timing: outputs but next_place are registers, or combinational in them and config; commands act at the next edge.
@@ -62,10 +63,11 @@ class Cursor(Component):
             Signal(state, name=name) for name in ("now", "tile", "following", "first", "then")
         )
         row_ends, moves = Signal(), Signal()
+        paired: Value = c.paired if p.pairs_rows else Const(0)
         m.d.comb += [
             self.place.eq(now.place),
             self.next_place.eq(then.place),
-            self.last.eq(row_ends & (now.rows_left == 1)),
+            self.last.eq(row_ends & ((now.rows_left == 1) | paired & (now.rows_left == 2))),
             first.place.x.eq(head.x0),
             first.place.y.eq(head.y0),
             first.place.ring_y.eq(head.ring_y),
@@ -93,13 +95,13 @@ class Cursor(Component):
         with m.If(row_ends):
             m.d.comb += [
                 following.place.x.eq(c.x0),
-                following.place.y.eq(now.place.y + c.stride),
+                following.place.y.eq(now.place.y + c.stride + paired),  # stride 1 with two rows
                 following.place.ring_y.eq(ring_y - Mux(wraps, c.ring_rows, 0)),
                 following.place.cell.eq(next_row),
                 following.place.sub.eq(c.sub),
                 following.row_cell.eq(next_row),
                 following.cols_left.eq(c.cols),
-                following.rows_left.eq(now.rows_left - 1),
+                following.rows_left.eq(now.rows_left - 1 - paired),
             ]
         with m.Else():
             m.d.comb += [
@@ -119,13 +121,17 @@ class Cursor(Component):
             with m.If(self.mark):
                 m.d.sync += tile.eq(following)
         groups = Mux(self.start, head.groups, c.groups)
+        part, both_rows = Signal(), Signal()  # of the groups' pixels the step has those of the row, or all
+        m.d.comb += part.eq(then.cols_left <= groups)
+        if p.pairs_rows:
+            m.d.comb += both_rows.eq(Mux(self.start, head.paired, c.paired) & (then.rows_left != 1))
         with m.If(self.start):
             m.d.comb += then.eq(first)
             m.d.sync += [tile.eq(first), self.fresh.eq(1)]
         with m.If(self.start | self.advance):
             m.d.sync += [
                 now.eq(then),
-                row_ends.eq(then.cols_left <= groups),
-                self.pixels.eq(Mux(then.cols_left <= groups, then.cols_left, groups)),
+                row_ends.eq(part),
+                self.pixels.eq(Mux(part & ~both_rows, then.cols_left, groups)),
             ]
         return m

@@ -129,7 +129,8 @@ class Window:
     channel has a position more than the kernel has rows: that of the map row below its last run, which a step of two
     rows reads (Compute.paired). The map's pitches obey ``pitch = spacing`` and ``plane = spacing * (kernel_h + gap)``
     modulo ``banks``, so position i of any line starts ``i * spacing`` banks after its first run. All positions that a
-    line uses, ``Compute.columns`` cells each, meet in no bank. gap wants fewer taps than the kernel has.
+    line uses, ``Compute.columns`` cells each, meet in no bank. gap wants fewer taps than the kernel has, a spacing
+    below half of the banks, and lines that use ``synapses`` positions at most.
 
     Of the first line: ``kx[e]`` of lane e (lane e > 0 starts a run where kx is 0; so run(e) counts the zeros in
     kx[1..e]); ``ky[i]`` of position i, which is ky[0] + i modulo kernel_h + gap, and ``row_offset[i]``, rows from the
@@ -168,9 +169,9 @@ class Compute(_Ordered):
     A step is ``groups`` neighbouring pixels of a row, from left to right (fewer at the row's end): neuron m computes
     channel ``m % neurons`` of pixel ``m // neurons`` of the step. Groups above 1 want stride 1.
     ``paired``: a step is a whole row of ``cols = groups // 2`` pixels and, as the upper half of the groups, the row
-    below it (at the map's end perhaps none). Wants as many groups as the tile has, without ring, hold, limb or scores,
-    and a Window with gap whose spacing is ``groups`` words: the word of an upper pixel is ``groups`` words behind that
-    of the lower one. step_y is then that of two rows.
+    below it (at the end of ``rows`` perhaps none). Wants a tile with TileParams.pair_cells and as many groups as it
+    has, without ring, hold, limb or scores, and a Window with gap whose spacing is ``groups`` words: the word of an
+    upper pixel is ``groups`` words behind that of the lower one. step_y is then that of two rows.
     Order: tile, line, step of the tile; a weight row is read once per line and tile and held while the steps pass.
     Steps run along x, then y. Window origin of the first pixel is the input pixel (x0, y0) (negative in padding), its
     word ``sub`` of cell (row, bank), the start of run 0 of the first line (see Window), also when that word would

@@ -28,8 +28,9 @@ class NfuArray(Component):
     ``readers`` : In read.
     products, accumulates, gated, sb_reads : Out, events of the cycle. clear : In, toggles : Out (activity only).
 
-    A step's operands are registers of its own for each pixel; neuron m takes those of pixel m // step.neurons, and word
-    m % step.neurons of a bias line. Operands of gated lanes keep their bits.
+    A step's operands are registers of its own for each pixel, see WindowLanes for the words that they take; neuron m
+    takes those of pixel m // step.neurons, and word m % step.neurons of a bias line. Operands of gated lanes keep their
+    bits.
     Timing: a line issued in cycle t has its sums in the accumulators from cycle t + ``latency``.
     """
 
@@ -165,9 +166,8 @@ class NfuArray(Component):
     def _operands(self, m: Module, valid: Value, step: data.View) -> list[Value]:
         """Operand registers, one line a pixel, behind the selection network."""
         p = self._isa.params
-        width, row = p.fmt.width, self.line.as_value()
-        words = Signal((p.row_words + p.groups - 1) * width)  # the first ones again behind the last ones
-        m.d.comb += words.eq(Cat(row, row[: (p.groups - 1) * width]))
+        width, parts = p.fmt.width, self._rows(m, step.paired)
+        taken = p.groups // len(parts) * width
         chosen = []
         for e in range(p.synapses):
             place = Signal(range(2 * p.row_words), name=f"at_{e}")
@@ -176,7 +176,7 @@ class NfuArray(Component):
             m.d.comb += [
                 place.eq(step.start + step.place[e]),
                 index.eq(Mux(place >= p.row_words, place - p.row_words, place)),
-                found.eq(words.bit_select(index * width, p.groups * width)),
+                found.eq(Cat(words.bit_select(index * width, taken) for words in parts)),
             ]
             chosen.append(found)
         pixels = [(j, e) for j in range(p.groups) for e in range(p.synapses)]
@@ -186,6 +186,26 @@ class NfuArray(Component):
         if toggles is not None:
             m.d.comb += self.operand_toggles.eq(toggles)
         return [Cat(*held[j * p.synapses : (j + 1) * p.synapses]) for j in range(p.groups)]
+
+    def _rows(self, m: Module, paired: Value) -> list[Value]:
+        """The gathered row as equal parts of the pixels see it, in order: each pixel of a part takes the word behind
+        the one of the pixel before it, and all parts begin at the same place. With steps of two rows there are two
+        parts, and the whole row is turned once for the upper one; that is less than to widen every lane's choice."""
+        p = self._isa.params
+        row, half = self.line.as_value(), p.groups // 2
+
+        def turned(words: int) -> Value:
+            cut = words % p.row_words * p.fmt.width
+            return Cat(row[cut:], row[:cut])
+
+        seen = [row, Mux(paired, turned(p.groups), turned(half))] if p.pairs_rows else [row]
+        behind = (p.groups // len(seen) - 1) * p.fmt.width
+        parts: list[Value] = []
+        for name, words in zip(("words", "upper_words"), seen, strict=False):
+            part = Signal(len(row) + behind, name=name)  # the first ones again behind the last ones
+            m.d.comb += part.eq(Cat(words, words[:behind]))
+            parts.append(part)
+        return parts
 
     def _pixel(self, neuron: int, neurons: Value) -> Value:
         """Pixel that a neuron works on, when a group has ``neurons``; of a neuron in no group, any."""

@@ -235,6 +235,12 @@ class TileParams:
         return (self.nbin_rows, self.nbout_rows)
 
     @property
+    def pairs_rows(self) -> bool:
+        """Whether the tile has steps of two rows (hw.instructions.Compute.paired); else it ignores that they are asked
+        for. Half of the groups take the lower row, and its words lie ``groups`` words, whole cells, behind."""
+        return self.groups % 2 == 0 and self.groups % self.cell_words == 0
+
+    @property
     def crowd(self) -> int:
         """Beats of weights that, waiting for SB, go before reads of a line in every cycle: half of those in flight.
 
@@ -244,8 +250,8 @@ class TileParams:
 
     @property
     def pair_cells(self) -> int:
-        """Cells between the rows of a map that a step reads together, 0: no step has two rows (Compute.paired)."""
-        return self.groups // self.cell_words if self.groups % (2 * self.cell_words) == 0 else 0
+        """Cells between two rows of a map that a step reads together; 0 where none does."""
+        return self.groups // self.cell_words if self.pairs_rows else 0
 
     @property
     def clock_mhz(self) -> float:

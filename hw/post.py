@@ -1,6 +1,6 @@
 """Post-processing: drains finished accumulators through NFU-3 into pooling, the output and the margin controller."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
@@ -38,6 +38,10 @@ class PostProcess(Component):
     in this cycle.
     write, target, at, mask, cell : Out, granted : In, the output port, see OutputWriter.
     written : Out, computes whose every word is in its buffer; clear : In(1), zero it.
+
+    A paired compute's accumulator holds two rows, where it is not the last one of an odd number: it is taken twice,
+    first the lower half of the groups, then the upper one, whose words go to the same result registers; only then is it
+    free. Behind the result registers it is a compute with rows of one step.
 
     Timing: a compute is begun two cycles after its push, or after the end of the one before it; without pooling a
     pixel a cycle when the output keeps up, its first one collected the cycle after its drain; with pooling as
@@ -98,6 +102,7 @@ class PostProcess(Component):
         completed = Signal(range((QUEUE + 1) * p.accumulators + 1))  # sums that stay are completed again
         rows_left, cols_left = Signal(MAP_BITS), Signal(MAP_BITS)
         pixels, last = Signal(range(p.groups + 1)), Signal()
+        upper, again, leaves = Signal(), Signal(), Signal()  # half of a paired accumulator; it is taken again; for good
         # the vector in the result registers; the one in the lanes of vertical pooling
         held_valid, held_pixels = Signal(), Signal(range(p.groups + 1))
         down_valid, down_pixels, clipped_y = Signal(), Signal(range(p.groups + 1)), Signal()
@@ -110,7 +115,8 @@ class PostProcess(Component):
             pixels.eq(Mux(last, cols_left, c.groups)),
             take.eq((state == State.DRAIN) & (completed != 0) & (rows_left != 0) & (~held_valid | held_done)),
             self.taken.eq(take),
-            self.drained.eq(take & ~c.hold),
+            leaves.eq(take & ~again),
+            self.drained.eq(leaves & ~c.hold),
             self.relu.eq(c.relu),
             self.limb.eq(c.limb),
             self.limb_top.eq(c.limb_top),
@@ -121,14 +127,15 @@ class PostProcess(Component):
             self.updates.eq(Mux(pooling.updates, self.pool_neurons, 0) + row.updates),
         ]
         enables = [take & (n < self.neurons) for n in range(p.neurons)]
-        held, count = registers(
-            m, "result", p.activity, enables, [self.words[n] for n in range(p.neurons)], self.clear_toggles
-        )
+        held, count = registers(m, "result", p.activity, enables, self._results(c.neurons, upper), self.clear_toggles)
         if count is not None:
             m.d.comb += self.toggles.eq(count)
 
-        m.d.sync += completed.eq(completed + self.complete - take)
+        m.d.sync += completed.eq(completed + self.complete - leaves)
+        if p.pairs_rows:
+            m.d.comb += again.eq(c.paired & ~upper & (rows_left != 1))
         with m.If(take):
+            m.d.sync += upper.eq(again)
             m.d.sync += [
                 held_valid.eq(1),
                 held_pixels.eq(pixels),
@@ -137,7 +144,7 @@ class PostProcess(Component):
             ]
             # Scores stay readable for the margin controller, whose compute has no other step: the compute after it is
             # begun three cycles later at the earliest, when the result registers are empty.
-            with m.If(~c.scores):
+            with m.If(~(c.scores | again)):
                 m.d.sync += self.drain_index.eq(Mux(self.drain_index == c.sum_last, c.sum_first, self.drain_index + 1))
             with m.If(last):
                 m.d.sync += [cols_left.eq(c.cols), rows_left.eq(rows_left - 1)]
@@ -200,3 +207,21 @@ class PostProcess(Component):
             m.d.sync += [rows_left.eq(Mux(c.finish, c.rows, 0)), cols_left.eq(c.cols), state.eq(State.DRAIN)]
             m.d.sync += self.drain_index.eq(c.sum_at)
         return m
+
+    def _results(self, channels: Value, upper: Value) -> list[Value]:
+        """Words for the result registers: those of the accumulator's lanes, or with ``upper`` (paired computes only)
+        those of the upper half of the groups, which begin half as many lanes up as all groups have. A paired compute
+        has few ``channels``, so a register chooses among few words."""
+        p = self._isa.params
+        half, most = p.groups // 2, p.neurons // p.groups
+        found: list[Value] = []
+        for n in range(p.neurons):
+            word: Value = self.words[n]
+            lifted = [k for k in range(1, most + 1) if n < half * k] if p.pairs_rows else []
+            if lifted:
+                above: Value = self.words[n + half * lifted[-1]]
+                for k in lifted[:-1]:
+                    above = Mux(channels == k, self.words[n + half * k], above)
+                word = Mux(upper, above, word)
+            found.append(word)
+        return found

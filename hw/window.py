@@ -1,6 +1,6 @@
 """Which cells a step reads for a weight line, and where each lane finds its words (see hw.instructions.Window)."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
@@ -34,12 +34,14 @@ class WindowLanes(Component):
     Members: set : In(1), take ``window``. window : In(Window fields). advance : In(1), with rewind : In(1) back to the
     first line, else with step : In(1) on to the next line (set wins). taps : Out, lanes of a whole line.
     at : In(place_layout), the step's origin. pixels : In, of the step. lanes_left : In, lanes that the line uses.
-    in_h, ring_rows, ring_back : In, of the Compute.
+    paired, in_h, ring_rows, ring_back : In, of the Compute. A paired step with pixels in the upper half of the groups
+    has a second row, that below the first: pixel j of it lies at column j less half of the groups.
     begin : In(1), the next step is a Compute's first one, on the first line. next_at : In(place_layout), next_in_w,
     next_columns : In, of the next step, with advance or begin.
     banks : Out(banks), banks to read, row_<b> : Out, the row in bank b.
     lanes : Out(lanes_layout), active lanes. Lane e of pixel j finds its word at (start + place[e] + j) modulo
-    row_words of the row that was read last: start : Out, place : Out(places_layout).
+    row_words of the row that was read last, that of a second row half of the groups further: start : Out,
+    place : Out(places_layout).
     Timing: outputs are combinational in the inputs of the step; set, advance and begin act at the next edge.
     What depends on the place in the map is a register: the wide networks behind it move once a cycle.
     """
@@ -58,6 +60,7 @@ class WindowLanes(Component):
                 "at": In(place_layout(isa)),
                 "pixels": In(range(p.groups + 1)),
                 "lanes_left": In(range(p.synapses + 1)),
+                "paired": In(1),
                 "in_h": In(MAP_BITS),
                 "begin": In(1),
                 "next_at": In(place_layout(isa)),
@@ -89,23 +92,45 @@ class WindowLanes(Component):
         used = below(self.lanes_left, n)
         last_run = Signal(range(n))
         m.d.comb += last_run.eq(popcount(Cat(*starts) & used))
-        run_y, run_used, run_row = Signal(n), Signal(n), []
-        for r in range(n):
-            y = self.at.y + ky[r]
-            wraps = (self.ring_rows != 0) & (self.at.ring_y + ky[r] >= self.ring_rows)
-            row = Signal(isa.row_bits, name=f"run_row_{r}")
+        inside_y, rows = Signal(n), []
+        for i in range(n):
+            y = self.at.y + ky[i]
+            wraps = (self.ring_rows != 0) & (self.at.ring_y + ky[i] >= self.ring_rows)
+            row = Signal(isa.row_bits, name=f"position_row_{i}")
             m.d.comb += [
-                run_y[r].eq((y >= 0) & (y < self.in_h)),
-                run_used[r].eq(run_y[r] & (r <= last_run)),
-                row.eq(offset[r] - Mux(wraps, self.ring_back, 0)),
+                inside_y[i].eq((y >= 0) & (y < self.in_h)),
+                row.eq(offset[i] - Mux(wraps, self.ring_back, 0)),
             ]
-            run_row.append(row)
-        self._lane_outputs(m, first, kx, self._counts(m, starts), run_y, used)
-        self._slots(m, first, origin, run_row, run_used)
+            rows.append(row)
+        beyond = self._beyond(m, first, ky)
+        self._lane_outputs(m, first, kx, self._counts(m, starts), beyond, inside_y, used)
+        reads = self._reads(m, beyond, last_run)
+        self._slots(m, first, origin, rows, reads & inside_y)
         return m
 
+    def _beyond(self, m: Module, first: data.View, ky: data.View) -> Value:
+        """Runs behind the end of the first run's channel, where a gap lies between: run r is at position r + 1."""
+        n = self._isa.params.synapses
+        room, beyond = Signal(KERNEL_BITS), Signal(n)  # room: runs of that channel, from the first one on
+        m.d.comb += [room.eq(first.kernel_h - ky[0]), beyond.eq(Mux(first.gap, ~below(room, n), 0))]
+        return beyond
+
+    def _reads(self, m: Module, beyond: Value, last_run: Value) -> Value:
+        """Positions that the line uses: those of its runs, and those below them when there is a second row."""
+        p = self._isa.params
+        n = p.synapses
+        runs, taken = Signal(n, name="runs_used"), Signal(n, name="positions_used")
+        m.d.comb += [
+            runs.eq(Cat(r <= last_run for r in range(n))),
+            taken.eq(runs & ~beyond | (runs & beyond) << 1),
+        ]
+        if not p.pairs_rows:
+            return taken
+        second = self.paired & (self.pixels > p.groups // 2)
+        return taken | Mux(second, taken << 1, 0)
+
     def _lines(self, m: Module, first: data.View, kx: data.View, ky: data.View, offset: data.View) -> data.View:
-        """State of the line: columns of lanes, rows of runs; where run 0 of the step starts."""
+        """State of the line: columns of lanes, rows of positions; where run 0 of the step starts."""
         n = self._isa.params.synapses
         pairs = PairAdder(m, self._isa)
         # from the start of run 0 of the first line to that of this line, and of the next step's
@@ -115,9 +140,21 @@ class WindowLanes(Component):
         m.d.comb += [next_x[e].eq(kx[e] + first.step_x) for e in range(n)]
         carry_x = Signal()  # lane 0 leaves its kernel row with this line
         stepped_x = Mux(carry_x, next_x[0] - first.kernel_w, next_x[0])
-        further = pairs.add(at, first.line_row, first.line_bank)
-        next_at = pairs.add(further, 0, Mux(carry_x, first.spacing, 0))
-        deltas = [Mux(carry_x, first.delta[1], first.delta[0]), Mux(carry_x, first.delta[3], first.delta[2])]
+        # positions that run 0 moves on by beside step_y: one with carry_x, one past the end of its channel
+        further, passes = Signal(range(3)), Signal()
+        height = Signal(KERNEL_BITS + 1)  # positions of a channel
+        m.d.comb += [
+            height.eq(first.kernel_h + first.gap),
+            passes.eq(first.gap & (ky[0] + first.step_y + carry_x >= first.kernel_h)),
+            further.eq(carry_x + passes),
+        ]
+
+        def by_further(none: Value, one: Value, two: Value) -> Value:
+            return Mux(further[1], two, Mux(further[0], one, none))
+
+        behind = pairs.add(at, first.line_row, first.line_bank)
+        next_at = pairs.add(behind, 0, by_further(Const(0), first.spacing, first.spacing << 1))
+        deltas = [by_further(*(first.delta[on + 3 * carry_y] for on in range(3))) for carry_y in range(2)]
         with m.If(self.set):
             w = self.window
             m.d.sync += [first.eq(w), kx.eq(w.kx), ky.eq(w.ky), offset.eq(w.row_offset), at.eq(0)]
@@ -129,13 +166,13 @@ class WindowLanes(Component):
             m.d.sync += [at.eq(next_at), carry_x.eq(stepped_x + first.step_x >= first.kernel_w)]
             for e in range(n):
                 m.d.sync += kx[e].eq(Mux(next_x[e] >= first.kernel_w, next_x[e] - first.kernel_w, next_x[e]))
-            for r in range(n):
-                next_y = Signal(KERNEL_BITS + 1, name=f"next_y_{r}")
-                carry_y = Signal(name=f"carry_y_{r}")
-                m.d.comb += [next_y.eq(ky[r] + first.step_y + carry_x), carry_y.eq(next_y >= first.kernel_h)]
+            for i in range(n):
+                next_y = Signal(KERNEL_BITS + 1, name=f"next_y_{i}")
+                carry_y = Signal(name=f"carry_y_{i}")
+                m.d.comb += [next_y.eq(ky[i] + first.step_y + further), carry_y.eq(next_y >= height)]
                 m.d.sync += [
-                    ky[r].eq(Mux(carry_y, next_y - first.kernel_h, next_y)),
-                    offset[r].eq(offset[r] + Mux(carry_y, deltas[1], deltas[0])),
+                    ky[i].eq(Mux(carry_y, next_y - height, next_y)),
+                    offset[i].eq(offset[i] + Mux(carry_y, deltas[1], deltas[0])),
                 ]
         # advance comes late: it only enables
         with m.If(self.step & ~(self.rewind | self.begin)):
@@ -157,12 +194,29 @@ class WindowLanes(Component):
         return list(runs)
 
     def _lane_outputs(
-        self, m: Module, first: data.View, kx: data.View, runs: list[Value], run_y: Value, used: Value
+        self,
+        m: Module,
+        first: data.View,
+        kx: data.View,
+        runs: list[Value],
+        beyond: Value,
+        inside_y: Value,
+        used: Value,
     ) -> None:
+        """What lanes find by their run: its first word, and whether its row lies in the map, and the row below."""
         p = self._isa.params
-        size = bits_for(p.banks)
-        banks = Signal(p.synapses * size)  # of each run's start, after run 0's
-        m.d.comb += banks.eq(Cat((Value.cast(r * first.spacing) % p.banks)[:size] for r in range(p.synapses)))
+        n, size = p.synapses, bits_for(p.banks)
+        banks, run_y = Signal(n * size), Signal(n)  # of each run: its start's bank after run 0's
+        steps = [(Value.cast(i * first.spacing) % p.banks)[:size] for i in range(n + 1)]
+        rows = [inside_y[min(i, n - 1)] for i in range(n + 2)]  # no line has so many positions
+        m.d.comb += [
+            banks.eq(Cat(Mux(beyond[r], steps[r + 1], steps[r]) for r in range(n))),
+            run_y.eq(Cat(Mux(beyond[r], rows[r + 1], rows[r]) for r in range(n))),
+        ]
+        upper_y = Signal(n)  # for the upper half of the pixels
+        if p.pairs_rows:
+            below_y = Cat(Mux(beyond[r], rows[r + 2], rows[r + 1]) for r in range(n))
+            m.d.comb += upper_y.eq(Mux(self.paired, below_y, run_y))
         reach = (1 << KERNEL_BITS) + p.groups - 1
         inside = Signal(reach)  # bit t: pixel x + t lies inside the row
         x = self.next_at.x
@@ -178,12 +232,17 @@ class WindowLanes(Component):
                 place.eq(banks.word_select(run, size) * p.cell_words + kx[e]),
                 self.place[e].eq(Mux(place >= p.row_words, place - p.row_words, place)),
             ]
+            inside_x = inside.bit_select(kx[e], p.groups)
+            half = p.groups // 2 if p.pairs_rows else p.groups
             with m.If(used[e] & run_y.bit_select(run, 1)):
-                m.d.comb += column.eq(inside.bit_select(kx[e], p.groups) & pixels)
+                m.d.comb += column[:half].eq(inside_x & pixels)
+            if p.pairs_rows:
+                with m.If(used[e] & upper_y.bit_select(run, 1)):
+                    m.d.comb += column[half:].eq(Mux(self.paired, inside_x[:half], inside_x[half:]) & pixels[half:])
             columns.append(column)
         m.d.comb += [self.lanes[j].eq(Cat(column[j] for column in columns)) for j in range(p.groups)]
 
-    def _slots(self, m: Module, first: data.View, origin: data.View, run_row: list[Value], run_used: Value) -> None:
+    def _slots(self, m: Module, first: data.View, origin: data.View, position_row: list[Value], reads: Value) -> None:
         """Slots of the gather, and their turn to the banks they stand for."""
         isa, p = self._isa, self._isa.params
         columns = Signal(UNUSED + 1)  # bit k: the cell k columns on has a word inside the row
@@ -199,15 +258,15 @@ class WindowLanes(Component):
                 & Cat(left < (k + 1) * p.cell_words for k in bits)
                 & Cat(right > k * p.cell_words for k in bits)
             )
-        rows = Signal(p.synapses * isa.row_bits)
-        m.d.comb += rows.eq(Cat(*run_row))
+        rows, used = Signal(p.synapses * isa.row_bits), Signal(p.synapses)
+        m.d.comb += [rows.eq(Cat(*position_row)), used.eq(reads)]
         size = isa.row_bits + 1
         slots = []
         for k in range(p.banks):
-            run = first.slot_run[k]
+            position = first.slot_run[k]
             slot = Signal(size, name=f"slot_{k}")
-            active = run_used.bit_select(run, 1) & columns.bit_select(first.slot_column[k], 1)
-            row = (rows.word_select(run, isa.row_bits) + first.slot_carry[k])[: isa.row_bits]
+            active = used.bit_select(position, 1) & columns.bit_select(first.slot_column[k], 1)
+            row = (rows.word_select(position, isa.row_bits) + first.slot_carry[k])[: isa.row_bits]
             m.d.comb += slot.eq(Cat(row, active))
             slots.append(slot)
         turned = rotate(slots, origin.bank, left=False)  # bank b: slot (b - origin.bank) % banks

@@ -35,6 +35,7 @@ class PostModel:
     completed: int = 0
     rows_left: int = 0
     cols_left: int = 0
+    upper: bool = False  # of a paired compute's accumulator the upper half is drained next
     held: tuple[int, bool] | None = None  # pixels of the step in the result registers; it ends its row
     held_y: int = 0
     plan: list[str] = field(default_factory=list)  # cycles that the held step's window rows still take
@@ -61,6 +62,7 @@ class PostModel:
         self.cells = min(self.offered, granted)
         self.finished = bool(self.cells) and self.cell + self.cells == self.halves[0]
         self.row_ready = self.vertical = self.held_done = self.take = self.end = self.emits = False
+        self.again = False  # the accumulator is taken again
         self.go = self.count = self.neurons = 0  # go: pixels that go into windows across, or on
         if c is None or self.starting:
             return
@@ -87,6 +89,7 @@ class PostModel:
             self.held_done = self.row_ready
         self.neurons = min(self.cols_left, c.groups) * c.neurons
         self.take = bool(self.completed and self.rows_left and (not self.held or self.held_done))
+        self.again = bool(c.paired) and not self.upper and self.rows_left != 1
         waiting = self.held or self.down or self.emit or self.ending
         self.end = not self.rows_left and not waiting and len(self.halves) < 2
 
@@ -126,7 +129,7 @@ class PostModel:
                 self._collect(c)
             self.emit = not straight and ((self.emit and not take_pixel) or (bool(self.go) and self.emits))
             self._move(c)
-            self.completed -= self.take
+            self.completed -= self.take and not self.again
         if self.starting:
             assert c is not None
             self.starting, self.rows_left, self.cols_left = False, c.rows if c.finish else 0, c.cols
@@ -173,3 +176,4 @@ class PostModel:
             self.held = (min(self.cols_left, c.groups), last)
             self.cols_left = c.cols if last else self.cols_left - c.groups
             self.rows_left -= last
+            self.upper = self.again

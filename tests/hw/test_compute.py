@@ -34,18 +34,26 @@ def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Wo
     if parts > 1:
         rows = 1
         cols = min(cols, p.accumulators * groups)
+    if kernel.x is not None:  # every origin lies in that column
+        cols = min(cols, groups)
+    paired = int(kernel.paired and rng.random() < 0.8)
+    if paired:
+        cols, rows = groups, rng.randint(1, 5)
     per_row = -(-cols // groups)
-    tile = per_row if parts > 1 else rng.randint(1, p.accumulators)
-    sums = rng.randint(per_row * rows if parts > 1 else tile, p.accumulators)
+    steps = -(-rows // 2) if paired else per_row * rows
+    tile = steps if parts > 1 else rng.randint(1, p.accumulators)
+    sums = rng.randint(tile, p.accumulators)
     sum_first = rng.randint(0, p.accumulators - sums)
     lines = rng.randint(1, kernel.lines - first_line)
     x0, y0 = rng.randint(-3, 2), rng.randint(-3, 4)
     if kernel.ring_rows:  # up to its end, so that rows wrap on the way
         y0 = rng.choice((y0, kernel.ring_rows - 1, kernel.ring_rows - 2))
+    x0 = x0 if kernel.x is None else kernel.x
     places = {(x0 + k * groups * kernel.stride) % p.cell_words for k in range(per_row)}
     columns = -(-(max(places) + groups - 1 + kernel.w) // p.cell_words)
     step_cells, step_sub = divmod(groups * kernel.stride, p.cell_words)
-    step_y_row, step_y_bank = kernel.pair(kernel.stride * kernel.pitch)
+    step_y_row, step_y_bank = kernel.pair((kernel.stride + paired) * kernel.pitch)
+    groups *= 1 + paired
     base = rng.randrange(p.banks << i.row_bits)
     size = (rng.randint(1, kernel.width), y0 + rng.randint(5, 12))
     row, bank, sub = kernel.origin(first_line, Row(base, x0, y0, *size))
@@ -55,11 +63,12 @@ def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Wo
         step_y_row=step_y_row, step_y_bank=step_y_bank, ring_y=kernel.ring_y(y0), ring_rows=kernel.ring_rows,
         ring_back=kernel.ring_back, columns=columns, cols=cols, rows=rows, lines=lines,
         last_lanes=kernel.left(first_line + lines - 1), neurons=rng.randint(1, p.neurons // groups), groups=groups,
-        tile=tile, sb_row=rng.randrange(p.sb_rows), load_bias=rng.getrandbits(1), bias_row=rng.randrange(p.sb_rows),
-        bias_bank=rng.randrange(p.neurons), finish=int(parts == 1), sum_at=rng.randint(sum_first, sum_first + sums - 1),
-        sum_first=sum_first, sum_last=sum_first + sums - 1, zero=rng.getrandbits(1), shift=rng.randint(0, i.shifts),
+        paired=paired, tile=tile, sb_row=rng.randrange(p.sb_rows), load_bias=rng.getrandbits(1),
+        bias_row=rng.randrange(p.sb_rows), bias_bank=rng.randrange(p.neurons), finish=int(parts == 1),
+        sum_at=rng.randint(sum_first, sum_first + sums - 1), sum_first=sum_first, sum_last=sum_first + sums - 1,
+        zero=rng.getrandbits(1), shift=rng.randint(0, i.shifts),
     )  # fmt: skip
-    kept = [int(rng.random() < 0.4) for _ in range(parts - 1)] + [0]
+    kept = [int(rng.random() < 0.4 and not paired) for _ in range(parts - 1)] + [0]
     first = replace(first, finish=max(first.finish, kept[0]), hold=kept[0])
     chain = [Work(kernel, first_line, base, first)]
     for k in range(1, parts):
@@ -73,12 +82,17 @@ def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Wo
     return chain
 
 
+def steps_of(c: Compute) -> list[tuple[int, int]]:
+    """Row and column of each step's first pixel."""
+    return [(y, x) for y in range(0, c.rows, 1 + c.paired) for x in range(0, c.cols, c.groups)]
+
+
 def issues(work: Work) -> list[dict[str, Any]]:
     """What is issued, in order."""
     kernel, c = work.kernel, work.compute
     i, p = kernel.i, kernel.i.params
     found: list[dict[str, Any]] = []
-    steps = [(y, x) for y in range(c.rows) for x in range(0, c.cols, c.groups)]
+    steps = steps_of(c)
     for start in range(0, len(steps), c.tile):
         of_tile = steps[start : start + c.tile]
         for line in range(c.lines):
@@ -87,21 +101,26 @@ def issues(work: Work) -> list[dict[str, Any]]:
                 index = c.sum_first + (c.sum_at - c.sum_first + start + k) % (c.sum_last - c.sum_first + 1)
                 at = Row(work.base, c.x0 + x * c.stride, c.y0 + y * c.stride, c.in_w, c.in_h)
                 entered = (at.x // p.cell_words) != ((at.x - c.groups * c.stride) // p.cell_words)
-                pixels = min(c.groups, c.cols - x)
+                # of each pixel of the step the origin of its row, and its place there
+                pixels = [(at, j) for j in range(min(c.groups, c.cols - x))]
+                second = bool(c.paired) and y + 1 < c.rows
+                if second:
+                    pixels += [(replace(at, y=at.y + 1), j) for j in range(c.cols)]
                 number = work.line + line
                 words = {
                     (j, e): word
-                    for j in range(pixels)
+                    for j, pixel in enumerate(pixels)
                     for e in range(left)
-                    if (word := kernel.word(number * kernel.taps + e, at, j)) is not None
+                    if (word := kernel.word(number * kernel.taps + e, *pixel)) is not None
                 }
                 reads = left > 0 and (k == 0 or x == 0 or entered)
                 found.append({
                     "source": int(c.source), "weights": k == 0 and left > 0,
-                    "reads": kernel.reads(number, left, at, c.columns) if reads else None,
+                    "reads": kernel.reads(number, left, at, c.columns, second) if reads else None,
                     "words": words, "sb_row": (c.sb_row + line) % (1 << i.sb_row_bits), "sb_lanes": (1 << left) - 1,
-                    "mask": (1 << c.neurons * c.groups) - 1, "active": (1 << c.neurons * pixels) - 1 if left else 0,
-                    "neurons": c.neurons, "pixels": pixels, "index": index,
+                    "mask": (1 << c.neurons * c.groups) - 1,
+                    "active": (1 << c.neurons * len(pixels)) - 1 if left else 0,
+                    "neurons": c.neurons, "pixels": len(pixels), "index": index, "paired": c.paired,
                     "zero": c.zero, "shift": c.shift, "first": c.first and line == 0,
                     "complete": c.finish and line == c.lines - 1,
                     "wrapped": bool(c.ring_rows) and at.y >= c.ring_rows > c.y0,
@@ -129,13 +148,15 @@ class Held:
             for e in range(p.synapses):
                 if step.lanes[j] >> e & 1:
                     assert step.place[e] < p.row_words
-                    bank, sub = divmod((step.start + step.place[e] + j) % p.row_words, p.cell_words)
+                    second = p.pairs_rows and step.paired and j >= p.groups // 2
+                    further = j + p.groups // 2 if second else j
+                    bank, sub = divmod((step.start + step.place[e] + further) % p.row_words, p.cell_words)
                     words[j, e] = (self.rows[source, bank], bank, sub)
         return {
             "source": source, "weights": fetch.weights, "reads": reads, "words": words, "sb_row": fetch.row,
             "sb_lanes": fetch.lanes, "mask": fetch.neurons_mask, "active": step.active, "neurons": step.neurons,
             "pixels": step.pixels, "index": step.index, "first": step.first, "complete": step.complete,
-            "zero": step.zero, "shift": step.shift,
+            "zero": step.zero, "shift": step.shift, "paired": step.paired & p.pairs_rows,
         }  # fmt: skip
 
 
@@ -151,7 +172,7 @@ def program(rng: random.Random, i: Isa, chains: int) -> list[Window | Work]:
             items.append(kernel.window(first_line))
         for work in random_chain(rng, kernel, first_line):
             c = work.compute
-            waits: dict[str, Any] = {"wait_dma": rng.choice((0, 0, 8 * number)), "wait_written": 0}
+            waits: dict[str, Any] = {"wait_dma": rng.choice((0, 0, 12 * number)), "wait_written": 0}
             waits["wait_read"] = rng.choice((0, 0, number))
             if number and rng.random() < 0.3 and c.first:
                 waits["wait_written"] = number
@@ -163,9 +184,10 @@ def program(rng: random.Random, i: Isa, chains: int) -> list[Window | Work]:
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_every_issue_and_every_cycle(p: TileParams) -> None:
     i, rng, dut = isa(p), random.Random(140), ComputeEngine(isa(p))
+    asked = {} if p.pairs_rows else {"paired": 1}  # which such tiles ignore
     items = program(rng, i, 80)
     computes = [item.compute for item in items if isinstance(item, Work)]
-    steps = [c.rows * -(-c.cols // c.groups) for c in computes]
+    steps = [len(steps_of(c)) for c in computes]
     kinds: Counter[Any] = Counter()
     met: Counter[str] = Counter()
 
@@ -188,7 +210,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
             if is_window:
                 ctx.set(dut.head_window, plain(i, head))
             elif head is not None:
-                ctx.set(dut.head_compute, plain(i, head.compute))
+                ctx.set(dut.head_compute, plain(i, head.compute) | asked)
             dma_done += rng.random() < (0.3 if calm else 0.02)
             ctx.set(dut.dma_done, dma_done)
             ctx.set(dut.written, written)
@@ -266,6 +288,8 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
                 met["nothing read"] += wanted["reads"] is None
                 met["nothing added"] += not wanted["active"]
                 met["kept"] += running.hold
+                if running.paired:
+                    met["two rows" if wanted["pixels"] == p.groups else "second row missing"] += 1
                 if wanted["first"]:
                     used.add(wanted["index"])
                 if wanted["complete"]:
@@ -301,6 +325,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
     assert met["wrapped"] > 8
     assert met["without the port"] > 5
     assert met["groups"] > 20 or p.groups == 1
+    assert min(met["two rows"], met["second row missing"]) > 20 or not p.pairs_rows
     assert met["nothing read"] > 10
     assert min(met["nothing added"], met["kept"]) > 10
     assert min(met["crowded"], met["crowded, a held line"]) > 20

@@ -115,7 +115,7 @@ def ladder(p: TileParams) -> tuple[Segments, list[list[Instruction]]]:
     """A program of all increments: each works, decides, and goes on to an End that only the stopped one reaches."""
     n, i = p.increments, isa(p)
     lanes, slots = (0,) * p.synapses, (0,) * p.banks
-    window = Window(1, 1, 1, 0, 0, 0, 0, 0, (0, 0, 0, 0), lanes, lanes, lanes, slots, slots, slots)
+    window = Window(1, 1, 0, 1, 0, 0, 0, 0, 0, (0,) * 6, lanes, lanes, lanes, slots, slots, slots)
     work: list[list[Instruction]] = [[Load(row=k), window, Compute(row=k + 1), Store(row=k + 2)] for k in range(n)]
     rest: list[Instruction] = [Compute(row=7), End()]
     length = len(work[0]) + 1 + len(rest)

@@ -26,7 +26,8 @@ class Schedule:
 
     def run(self, bias: bool) -> None:
         rng, p, n = self.rng, self.p, self.p.synapses
-        groups = rng.randint(1, p.groups)
+        paired = int(p.pairs_rows and rng.random() < 0.3)
+        groups = p.groups if paired else rng.randint(1, p.groups)
         neurons = rng.randint(1, p.neurons // groups)
         mask = (1 << neurons * groups) - 1
         self.cycles.append(IDLE)  # the cycle in which the engine takes the compute
@@ -38,6 +39,8 @@ class Schedule:
         index, steps, lines = rng.randrange(p.accumulators), rng.randint(1, min(4, p.accumulators)), rng.randint(1, 3)
         zero, shift, adds = rng.getrandbits(1), rng.choice((0, 0, rng.randint(0, isa(p).shifts))), rng.random() < 0.8
         counts = [groups if rng.random() < 0.6 else rng.randint(1, groups) for _ in range(steps)]
+        if paired:
+            counts = [rng.choice((groups, groups // 2)) for _ in range(steps)]
         if not adds and index in self.held:  # steps without lanes: what is there is complete again
             lines, counts = 1, [1]
         else:
@@ -55,6 +58,7 @@ class Schedule:
                     "step": {
                         "lanes": [rng.getrandbits(n) & left if j < pixels else 0 for j in range(p.groups)],
                         "start": rng.randrange(p.row_words), "place": place,
+                        "paired": int(paired or not p.pairs_rows),  # which tiles without pairs ignore
                         "active": (1 << neurons * pixels) - 1 if adds else 0,
                         "neurons": neurons, "pixels": pixels, "index": (index + k) % p.accumulators, "zero": zero,
                         "shift": shift, "first": int(adds and line == 0), "complete": int(line == lines - 1),
@@ -77,7 +81,7 @@ def test_sums_after_the_latency(p: TileParams) -> None:
     assert NfuArray.latency == 5
     lanes_of_all = p.neurons * n
     seen = {"checked": 0, "granted": 0, "refused": 0, "later pixels": 0}
-    seen |= {"shifted": 0, "from zero": 0, "nothing added": 0}
+    seen |= {"second rows": 0, "shifted": 0, "from zero": 0, "nothing added": 0}
 
     async def bench(ctx: Any) -> None:
         sb = [[[0] * n for _ in range(rows)] for _ in range(p.neurons)]
@@ -135,7 +139,9 @@ def test_sums_after_the_latency(p: TileParams) -> None:
                 index = step["index"]
                 for k in range(active):
                     pixel = k // step["neurons"]
-                    operands = [words[(step["start"] + step["place"][e] + pixel) % p.row_words] for e in range(n)]
+                    second = p.pairs_rows and step["paired"] and pixel >= p.groups // 2
+                    further = pixel + p.groups // 2 if second else pixel
+                    operands = [words[(step["start"] + step["place"][e] + further) % p.row_words] for e in range(n)]
                     lanes = step["lanes"][pixel]
                     total = sum(operands[e] * held[k][e] for e in range(n) if lanes >> e & 1)
                     before = bias[k] << p.fmt.frac if step["first"] else sums[k][index]
@@ -147,6 +153,7 @@ def test_sums_after_the_latency(p: TileParams) -> None:
                     seen["shifted"] += step["shift"] > 0 and total != 0
                     seen["from zero"] += bool(step["first"] and step["zero"] and bias[k])
                     seen["later pixels"] += pixel > 0
+                    seen["second rows"] += second
                 if not active:  # what the accumulators hold stays
                     kept = [k for k in range(step["neurons"]) if sums[k][index] is not None]
                     held_sums = [(k, index, sums[k][index] or 0) for k in kept]
@@ -180,6 +187,7 @@ def test_sums_after_the_latency(p: TileParams) -> None:
     assert min(seen[what] for what in ("checked", "granted", "refused")) > 10
     assert min(seen[what] for what in ("shifted", "from zero", "nothing added")) > 3
     assert seen["later pixels"] > 50 or p.groups == 1
+    assert seen["second rows"] > 30 or not p.pairs_rows
 
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)

@@ -48,6 +48,12 @@ def test_odd_pads_its_lines() -> None:
     assert (p.beat_words, p.beat_cells, p.row_words, p.buffer_rows) == (16, 8, 18, (22, 19))  # rows of maps are dense
 
 
+def test_two_rows_want_halves_of_whole_cells() -> None:
+    assert [name for name in PRESETS if preset(name).pairs_rows] == ["paper32", "paper16", "small"]
+    assert not preset("small").replace(groups=1).pairs_rows
+    assert not preset("small").replace(groups=2, cell_words=4).pairs_rows
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_parameters_survive_a_dictionary(name: str) -> None:
     p = preset(name)

@@ -25,12 +25,15 @@ def layer(rng: random.Random, i: Isa, kind: Pool, vector: bool) -> list[Work]:
     """One map of some channels, in bands of rows if it pools; scores and unfinished computes among the others."""
     p = i.params
     layout = random_layout(rng, i)
-    groups = rng.randint(1, p.groups)
+    paired = int(p.pairs_rows and not vector and rng.random() < 0.5)
+    groups = p.groups if paired else rng.randint(1, p.groups)
     names = ["to_row", "to_bank", "to_sub", "to_y_row", "to_y_bank", "to_n_row", "to_n_bank", "target"]
     fields = {name: getattr(layout, name) for name in names} | {"relu": rng.getrandbits(1), "score_base": 9}
+    fields["paired"] = paired
     neurons = rng.randint(1, p.neurons // groups)
-    size, stride = rng.choice(POOLINGS)
+    size, stride = rng.choice([pooling for pooling in POOLINGS if not paired or pooling[0] <= groups // 2])
     wide, high = rng.randint(size, size + 9), rng.randint(size, size + 5)
+    wide = groups // 2 if paired else wide
     if not fits(p, size, stride, wide, groups):
         size, stride, wide = 1, 1, 1
     if kind != Pool.NONE:
@@ -39,15 +42,17 @@ def layer(rng: random.Random, i: Isa, kind: Pool, vector: bool) -> list[Work]:
         channels = [[[word(rng, p.fmt.width) for _ in range(wide)] for _ in range(high)] for _ in range(neurons)]
         found, y = [], 0
         while y < high:
-            rows = rng.randint(1, high - y)
+            rows = rng.randint(min(1 + paired, high - y), high - y)
             found.append((band(whole, y, rows), channels))
             y += rows
         return found
     if vector:
         c = Compute(neurons=rng.randint(1, p.neurons), vector=1, scores=rng.getrandbits(1), **fields)
     else:
-        cols = rng.randint(1, 9)
-        c = Compute(neurons=neurons, groups=groups, cols=cols, to_cols=cols, rows=rng.randint(1, 3), **fields)
+        cols = groups // 2 if paired else rng.randint(1, 9)
+        c = Compute(
+            neurons=neurons, groups=groups, cols=cols, to_cols=cols, rows=rng.randint(1, 3 + 2 * paired), **fields
+        )
     c = replace(c, finish=int(rng.random() < 0.8), out_w=rng.randint(1, 9), out_h=rng.randint(1, 9))
     channels = [[[word(rng, p.fmt.width) for _ in range(c.cols)] for _ in range(c.rows)] for _ in range(c.neurons)]
     return [(c, channels)]
@@ -56,8 +61,10 @@ def layer(rng: random.Random, i: Isa, kind: Pool, vector: bool) -> list[Work]:
 def in_place(rng: random.Random, p: TileParams, work: Work) -> Work:
     """The work with its sums in accumulators by chance, where they may stay; NFU-3 is told of limbs by chance."""
     first, at, last = sorted(rng.choices(range(p.accumulators), k=3))
-    c = replace(work[0], hold=rng.getrandbits(1), limb=rng.randint(0, isa(p).limbs), limb_top=rng.getrandbits(1))
-    return replace(c, sum_first=first, sum_at=at, sum_last=last), work[1]
+    c = replace(work[0], sum_first=first, sum_at=at, sum_last=last)
+    if not c.paired:
+        c = replace(c, hold=rng.getrandbits(1), limb=rng.randint(0, isa(p).limbs), limb_top=rng.getrandbits(1))
+    return c, work[1]
 
 
 def steps_of(rng: random.Random, p: TileParams, work: Work) -> list[list[int]]:
@@ -65,11 +72,24 @@ def steps_of(rng: random.Random, p: TileParams, work: Work) -> list[list[int]]:
     c, channels = work
     first = 0 if c.pool == Pool.NONE else c.out_y
     found = []
-    for y in range(first, first + c.rows if c.finish else first):
+    end = first + c.rows if c.finish else first
+    for y in range(first, end, 1 + c.paired):
         for x in range(0, c.cols, c.groups):
-            words = [channel[y][at] for at in range(x, min(x + c.groups, c.cols)) for channel in channels]
+            words = [
+                channel[row][at]
+                for row in range(y, min(y + 1 + c.paired, end))
+                for at in range(x, min(x + c.groups, c.cols))
+                for channel in channels
+            ]
             found.append(words + [rng.randint(-5, 5) for _ in range(p.neurons - len(words))])
     return found
+
+
+def halves(c: Compute) -> list[int]:
+    """How often each accumulator of a compute is drained, in order: of a paired one its lower half, then its upper."""
+    if not c.finish:
+        return []
+    return [2] * (c.rows // 2) + [1] * (c.rows % 2) if c.paired else [1] * (c.rows * -(-c.cols // c.groups))
 
 
 def rig(p: TileParams) -> tuple[Module, Any]:
@@ -97,9 +117,11 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
     i, rng = isa(p), random.Random(120)
     module, dut = rig(p)
     kinds = (Pool.NONE, Pool.MAX, Pool.AVERAGE)
-    work = [in_place(rng, p, part) for k in range(30) for part in layer(rng, i, kinds[k % 3], k % 6 == 0)]
+    asked = {} if p.pairs_rows else {"paired": 1}  # which such tiles ignore
+    work = [in_place(rng, p, part) for k in range(36) for part in layer(rng, i, kinds[k % 3], k % 6 == 0)]
     vectors = [steps_of(rng, p, part) for part in work]
     order = [(k, vector) for k, steps in enumerate(vectors) for vector in steps]  # in which accumulators complete
+    takes = [count for c, _ in work for count in halves(c)]
     places = [
         c.sum_first + (c.sum_at - c.sum_first + step) % (c.sum_last - c.sum_first + 1)
         for (c, _), steps in zip(work, vectors, strict=True)
@@ -116,14 +138,14 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
     async def bench(ctx: Any) -> None:
         got: list[tuple[Any, ...]] = []
         model = PostModel(p.cell_words)
-        pushed = completed = drained = scored = cycle = most = 0
+        pushed = completed = drained = scored = cycle = most = upper = uppers = 0
         read: tuple[int, ...] = ()  # what the margin controller reads in the cycle after a score, too
         while True:
             cycle += 1
             stall = (0.0, 0.1, 0.6)[cycle // 100 % 3]
             push = pushed < len(work) and ctx.get(dut.ready) and rng.random() >= stall
             ctx.set(dut.push, push)
-            ctx.set(dut.config, plain(i, work[pushed][0]) if push else {})
+            ctx.set(dut.config, plain(i, work[pushed][0]) | asked if push else {})
             allowed = (
                 completed < (ends[pushed - 1] if pushed else 0) and completed - drained < (QUEUE + 1) * p.accumulators
             )
@@ -150,7 +172,8 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
                 assert ctx.get(dut.drain_index) == places[drained]
                 assert (ctx.get(dut.relu), ctx.get(dut.score)) == (c.relu, c.scores)
                 assert (ctx.get(dut.limb), ctx.get(dut.limb_top)) == (c.limb, c.limb_top)
-                assert ctx.get(dut.drained) == (not c.hold)
+                assert ctx.get(dut.drained) == (not c.hold and upper == takes[drained] - 1)
+                uppers += upper
                 assert (ctx.get(dut.score_base), ctx.get(dut.score_neurons)) == (9, c.neurons)
                 scored += ctx.get(dut.score)
             else:
@@ -162,14 +185,17 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
             assert len(got) - len(cells) >= sum(len(part) for part in wanted[: seen.written])
             model.edge(work[pushed][0] if push else None, bool(complete))
             pushed += bool(push)
-            drained += taken
+            if taken:
+                upper = upper + 1 if upper + 1 < takes[drained] else 0
+                drained += upper == 0
             completed += bool(complete)
             most = max(most, completed - drained)
             await ctx.tick()
             if seen.written == len(work):
                 break
         assert got == [cell for part in wanted for cell in part]
-        assert drained == completed == len(order)
+        assert drained == completed == len(order) == len(takes)
+        assert uppers > 12 or not p.pairs_rows
         assert most > p.accumulators  # sums that stay are completed again
         assert scored == sum(len(steps) for (c, _), steps in zip(work, vectors, strict=True) if c.scores)
         ctx.set(dut.clear, 1)
@@ -179,12 +205,14 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
     simulate(module, bench)
     assert {c.pool for c, _ in work} == set(Pool)
     assert {c.vector for c, _ in work} == {0, 1}
+    assert {(c.pool, c.rows % 2) for c, _ in work if c.paired} >= {(kind, 1) for kind in kinds if p.pairs_rows}
     assert len(order) > 50
 
 
 async def fill(ctx: Any, i: Isa, dut: Any, c: Compute, steps: int, cycles: int) -> dict[str, list[int]]:
     """Push ``c`` and complete a step a cycle; returns the cycles, from the push, in which things happened."""
-    seen: dict[str, list[int]] = {name: [] for name in ("drained", "write", "updates")}
+    names = ("taken", "drained", "write", "updates")
+    seen: dict[str, list[int]] = {name: [] for name in names}
     written = ctx.get(dut.written)
     seen["written"] = []
     ctx.set(dut.granted, 3)
@@ -192,7 +220,7 @@ async def fill(ctx: Any, i: Isa, dut: Any, c: Compute, steps: int, cycles: int) 
         ctx.set(dut.push, cycle == 0)
         ctx.set(dut.config, plain(i, c))
         ctx.set(dut.complete, cycle < steps)
-        for name in ("drained", "write", "updates"):
+        for name in names:
             seen[name] += [cycle] * bool(ctx.get(getattr(dut, name)))
         seen["written"] += [cycle] * (ctx.get(dut.written) == written + 1)
         await ctx.tick()
@@ -224,6 +252,23 @@ def test_a_pixel_a_cycle_out_of_steps() -> None:
         assert seen["drained"] == [3, 7]
         assert seen["write"] == [6, 8, 10, 12]
         assert seen["written"][0] == 13
+
+    simulate(module, bench)
+
+
+def test_the_two_rows_of_a_step_leave_one_behind_the_other() -> None:
+    """Rows of two pixels, two an accumulator: each row takes two cycles on its way to its cell, as if it had an
+    accumulator of its own, which is free with its second row; the third row's has no other."""
+    p = preset("small")
+    module, dut = rig(p)
+    c = Compute(cols=2, rows=3, groups=4, paired=1, to_cols=2)
+
+    async def bench(ctx: Any) -> None:
+        seen = await fill(ctx, isa(p), dut, c, 2, 20)
+        assert seen["taken"] == [3, 5, 7]
+        assert seen["drained"] == [5, 7]
+        assert seen["write"] == [6, 8, 10]
+        assert seen["written"][0] == 11
 
     simulate(module, bench)
 
@@ -287,8 +332,9 @@ def test_gated_results_are_still() -> None:
             for c in (
                 replace(geometry(p, 2, 2, 4, 2, Pool.AVERAGE), neurons=neurons),
                 Compute(cols=4, neurons=neurons, to_cols=4),
+                Compute(cols=2, rows=4, groups=4, paired=1, to_cols=2),
             ):
-                steps = c.cols * c.rows
+                steps = len(halves(c))
                 ctx.set(dut.granted, 1)
                 for k in range(60):
                     ctx.set(dut.push, k == 0)
@@ -303,6 +349,6 @@ def test_gated_results_are_still() -> None:
         await work(2)
         assert state_of(ctx, gated) == before
         assert state_of(ctx, active) != moving
-        assert ctx.get(dut.written) == 4
+        assert ctx.get(dut.written) == 6
 
     simulate(fragment, bench)

@@ -26,7 +26,7 @@ def test_one_layer_from_dram_to_dram() -> None:
     image = [[one, 5 * one], [2 * one, 0], [-one, one], [3, one // 2]]  # of a channel, by pixel
     unused = p.banks - 4
     channels = Window(
-        kernel_w=1, kernel_h=1, taps=4, step_x=0, step_y=0, spacing=1, line_row=0, line_bank=0, delta=(0, 0, 0, 0),
+        kernel_w=1, kernel_h=1, gap=0, taps=4, step_x=0, step_y=0, spacing=1, line_row=0, line_bank=0, delta=(0,) * 6,
         kx=(0,) * 4, ky=(0,) * 4, row_offset=(0,) * 4, slot_run=(0, 1, 2, 3, *(0,) * unused),
         slot_column=(0,) * 4 + (UNUSED,) * unused, slot_carry=(0,) * p.banks,
     )  # fmt: skip

@@ -19,9 +19,11 @@ class Row:
 
 
 class Kernel:
-    """A kernel over a map whose pitches obey the rules of Window, for steps of ``groups`` pixels.
+    """A kernel over a map whose pitches obey the rules of Window, for steps of ``groups`` pixels of a row.
 
     ring_rows: 0, or the map's rows lie in a ring of so many. columns: cells of a run, wherever in a cell it starts.
+    gap: channels have a position more than the kernel has rows. paired: then steps may have a second row as well; such
+    maps may be so narrow that all origins lie in column ``x`` and only cells of the map have banks of their own.
     """
 
     def __init__(self, rng: random.Random, i: Isa) -> None:
@@ -30,31 +32,59 @@ class Kernel:
         self.taps = 0
         while not self.taps:
             self.w, self.h, self.channels = rng.randint(1, 7), rng.randint(1, 5), rng.randint(1, 4)
-            self.groups = rng.choice((1, rng.randint(1, p.groups)))
-            self.stride = rng.randint(1, 3) if self.groups == 1 else 1
-            self.columns = -(-(p.cell_words - 1 + self.groups - 1 + self.w) // p.cell_words)
-            self.spacing = rng.randrange(p.banks)
+            self.paired = p.pairs_rows and rng.random() < 0.4
+            self.gap = int(self.paired or rng.random() < 0.4)
+            if self.gap:  # small enough for lines that pass the end of a channel
+                self.w, self.channels = rng.randint(1, 3), rng.randint(2, 3)
+            self.groups = p.groups // 2 if self.paired else rng.choice((1, rng.randint(1, p.groups)))
+            self.stride = rng.randint(1, 3) if self.groups == 1 and not self.paired else 1
+            self.x = rng.randint(1 - self.w, 0) if self.paired and rng.random() < 0.7 else None
+            self.width = rng.randint(1, 14 if self.x is None else self.groups)  # words of a map row at most
+            place = p.cell_words - 1 if self.x is None else self.x % p.cell_words
+            self.columns = -(-(place + self.groups - 1 + self.w) // p.cell_words)
+            self.spacing = rng.randrange(-(-p.banks // 2) if self.gap else p.banks)
+            if self.paired:
+                self.spacing = p.groups // p.cell_words
             fit = [taps for taps in range(1, p.synapses + 1) if self._apart(taps)] if self.columns < UNUSED else []
+            if self.gap:
+                fit = [taps for taps in fit if self.w * self.h % taps] or (fit if rng.random() < 0.2 else [])
             if fit:
                 self.taps = rng.choice((max(fit), rng.choice(fit)))
         self.elements = self.w * self.h * self.channels
         self.lines = -(-self.elements // self.taps)
-        self.width = rng.randint(1, 14)  # words of a map row at most
         least = -(-self.width // p.cell_words)
         self.pitch = least + (self.spacing - least) % p.banks + p.banks * rng.randint(0, 1)
-        if self.h == 1:  # no line goes on in the next row
+        if self.h + self.gap == 1:  # no line goes on in the next row
             self.pitch = least + rng.randint(0, p.banks)
-        self.plane = self.spacing * self.h % p.banks + p.banks * rng.randint(0, 9)
+        self.plane = self.spacing * (self.h + self.gap) % p.banks + p.banks * rng.randint(0, 9)
         least = max(self.h, self.stride)  # rows that a ring holds at least
         rings = [rows for rows in range(least, least + p.banks) if rows * self.pitch % p.banks == 0]
-        self.ring_rows = rng.choice((0, rng.choice(rings)))
+        self.ring_rows = 0 if self.paired else rng.choice((0, rng.choice(rings)))
         self.ring_back = self.ring_rows * self.pitch // p.banks % (1 << i.row_bits)
 
     def _apart(self, taps: int) -> bool:
-        """Whether all cells of every line lie in different banks."""
-        runs = max(-(-(line * taps % self.w + taps) // self.w) for line in range(self.w))
-        cells = [(r * self.spacing + m) % self.p.banks for r in range(runs) for m in range(self.columns)]
+        """Whether all cells of every line lie in different banks, and what else a gap wants."""
+        positions = self._positions(taps)
+        if self.gap and (taps >= self.w * self.h or 2 * self.spacing >= self.p.banks or positions > self.p.synapses):
+            return False
+        cells = [(r * self.spacing + m) % self.p.banks for r in range(positions) for m in self._served()]
         return len(set(cells)) == len(cells)
+
+    def _positions(self, taps: int) -> int:
+        """Positions of a line at most, wherever in a channel it starts."""
+        most = 0
+        for line in range(self.w * self.h):
+            first = line * taps % (self.w * self.h)
+            runs = -(-(first % self.w + taps) // self.w)
+            most = max(most, runs + (self.gap and first // self.w + runs > self.h) + self.paired)
+        return most
+
+    def _served(self) -> list[int]:
+        """Columns of a run that can hold words of the map."""
+        if self.x is None:
+            return list(range(self.columns))
+        w = self.p.cell_words
+        return [m for m in range(self.columns) if 0 <= self.x // w + m < -(-self.width // w)]
 
     def tap(self, element: int) -> tuple[int, int, int]:
         """(channel, ky, kx) of a flattened element."""
@@ -73,6 +103,11 @@ class Kernel:
         cell = row.base + c * self.plane + (self.ring_y(row.y) + ky) * self.pitch + row.x // self.p.cell_words
         return *self.pair(cell), row.x % self.p.cell_words
 
+    def passes_gap(self, line: int, left: int) -> bool:
+        """Whether a line with a gap in it goes on in the next channel."""
+        first = line * self.taps
+        return bool(self.gap) and self.tap(first)[0] != self.tap(first + left - 1)[0]
+
     def pair(self, cell: int) -> tuple[int, int]:
         return cell // self.p.banks % (1 << self.i.row_bits), cell % self.p.banks
 
@@ -86,12 +121,12 @@ class Kernel:
         cell = row.base + c * self.plane + place * self.pitch + x // self.p.cell_words
         return *self.pair(cell), x % self.p.cell_words
 
-    def reads(self, line: int, left: int, row: Row, columns: int) -> dict[int, int]:
-        """Bank -> row of the cells that hold words of the map, ``columns`` of each run of the line."""
+    def reads(self, line: int, left: int, row: Row, columns: int, second: bool = False) -> dict[int, int]:
+        """Bank -> row of the cells that hold words of the map, ``columns`` of each run of the line; ``second``: and
+        of the row below each."""
         w, found = self.p.cell_words, {}
-        for first in {self.tap(line * self.taps + e)[:2]: line * self.taps + e for e in reversed(range(left))}.values():
-            c, ky, _ = self.tap(first)
-            y = row.y + ky
+        runs = [self.tap(line * self.taps + e)[:2] for e in range(left)]
+        for c, y in {(c, row.y + ky + more) for c, ky in runs for more in range(1 + second)}:
             if not 0 <= y < row.in_h:
                 continue
             place = y % self.ring_rows if self.ring_rows else y
@@ -107,7 +142,8 @@ class Kernel:
         """The Window of computes whose first line is ``line``."""
         p, n, mask = self.p, self.p.synapses, (1 << self.i.row_bits) - 1
         first = line * self.taps
-        run, ky = first // self.w, first // self.w % self.h
+        run, height = first // self.w, self.h + self.gap
+        position = run // self.h * height + run % self.h
         advance = self.taps // self.w
         line_cells = advance * self.spacing + p.banks * self.rng.randint(0, 3)
 
@@ -115,27 +151,28 @@ class Kernel:
             assert cells % p.banks == 0
             return cells // p.banks & mask
 
-        def cell(run: int) -> int:
-            return run // self.h * self.plane + run % self.h * self.pitch
+        def cell(position: int) -> int:
+            return position // height * self.plane + position % height * self.pitch
 
         delta = []
-        for carry in range(4):
-            x, y = carry & 1, carry >> 1
-            way = (advance // self.h + y) * self.plane + (advance % self.h + x - self.h * y) * self.pitch
-            usual = self.h > 1 or x + (advance % self.h) == y  # rows of a kernel of one row never grow
-            delta.append(rows(way - line_cells - x * self.spacing) if usual else 0)
+        for carry in range(6):
+            y, further = divmod(carry, 3)
+            way = (advance // self.h + y) * self.plane + (advance % self.h + further - height * y) * self.pitch
+            usual = height > 1 or further + (advance % self.h) == y  # rows of a kernel of one row never grow
+            usual = usual and further <= 1 + self.gap
+            delta.append(rows(way - line_cells - further * self.spacing) if usual else 0)
         slots = {}
-        for r in range(max(-(-(k % self.w + self.taps) // self.w) for k in range(0, self.w * self.taps, self.taps))):
-            for m in range(self.columns):
+        for r in range(self._positions(self.taps)):
+            for m in self._served():
                 slots[(r * self.spacing + m) % p.banks] = (r, m, (r * self.spacing + m) // p.banks)
         free = (self.rng.randrange(n), UNUSED, self.rng.randrange(n))
         chosen = [slots.get(k, free) for k in range(p.banks)]
         return Window(
-            kernel_w=self.w, kernel_h=self.h, taps=self.taps, step_x=self.taps % self.w, step_y=advance % self.h,
-            spacing=self.spacing, line_row=line_cells // p.banks & mask, line_bank=line_cells % p.banks,
-            delta=(delta[0], delta[1], delta[2], delta[3]), kx=tuple((first + e) % self.w for e in range(n)),
-            ky=tuple((ky + r) % self.h for r in range(n)),
-            row_offset=tuple(rows(cell(run + r) - cell(run) - r * self.spacing) for r in range(n)),
+            kernel_w=self.w, kernel_h=self.h, gap=self.gap, taps=self.taps, step_x=self.taps % self.w,
+            step_y=advance % self.h, spacing=self.spacing, line_row=line_cells // p.banks & mask,
+            line_bank=line_cells % p.banks, delta=tuple(delta), kx=tuple((first + e) % self.w for e in range(n)),
+            ky=tuple((position + r) % height for r in range(n)),
+            row_offset=tuple(rows(cell(position + r) - cell(position) - r * self.spacing) for r in range(n)),
             slot_run=tuple(slot[0] for slot in chosen), slot_column=tuple(slot[1] for slot in chosen),
             slot_carry=tuple(slot[2] for slot in chosen),
         )  # fmt: skip
