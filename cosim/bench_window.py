@@ -17,8 +17,8 @@ from hw.window import places_layout
 KERNELS = 25
 
 
-def random_view(port: BlockPort) -> tuple[View, int, int, int, int]:
-    """A view with its groups, columns, pitch and plane, such as the tile can read."""
+def random_view(port: BlockPort) -> tuple[View, int, Reach, int, int]:
+    """A view with its groups, reach, pitch and plane, such as the tile can read."""
     rng, p = port.rng, port.params
     while True:
         kernel = (rng.randint(1, 5), rng.randint(1, 7))
@@ -31,9 +31,10 @@ def random_view(port: BlockPort) -> tuple[View, int, int, int, int]:
             continue
         groups = rng.randint(1, p.groups)
         columns = -(-(p.cell_words - 1 + groups - 1 + view.kernel_w) // p.cell_words)
-        found = pitches(view, height, Reach(columns), channels, False, p) if columns < UNUSED else None
+        reach = Reach(columns, columns <= p.pair_cells and rng.random() < 0.7)
+        found = pitches(view, height, reach, channels, False, p) if columns < UNUSED else None
         if found:
-            return view, groups, columns, *found
+            return view, groups, reach, *found
 
 
 @cocotb.test()
@@ -43,10 +44,11 @@ async def window(dut: Any) -> None:
     p, i, rng = port.params, port.isa, port.rng
     row_mask = (1 << i.row_bits) - 1
     await port.reset()
-    compared = [0, 0]
+    compared, gaps = [0, 0], 0
     for _ in range(KERNELS):
-        view, groups, columns, pitch, plane = random_view(port)
-        await port.cycle(set=1, window=encode(i, window_of(view, pitch, plane, 0, Reach(columns), p)))
+        view, groups, reach, pitch, plane = random_view(port)
+        gaps += reach.gap
+        await port.cycle(set=1, window=encode(i, window_of(view, pitch, plane, 0, reach, p)))
         port.set(set=0, window=0)
         commands = {"begin": 1, "advance": 0, "step": 0, "rewind": 0}  # that bring the step
         for last in (view.lines, rng.randint(1, view.lines)):
@@ -58,10 +60,10 @@ async def window(dut: Any) -> None:
                 mask, sub = (1 << MAP_BITS) - 1, x % p.cell_words
                 at = {"x": x, "y": y, "ring_y": y, "cell": {"row": row & row_mask, "bank": bank}, "sub": sub}
                 place = pack(place_layout(i), at)
-                await port.cycle(next_at=place, next_in_w=view.width & mask, next_columns=columns, **commands)
+                await port.cycle(next_at=place, next_in_w=view.width & mask, next_columns=reach.columns, **commands)
                 port.set(
                     next_at=0, begin=0, advance=0, at=place, in_h=view.height & mask, lanes_left=left, pixels=pixels,
-                    ring_rows=0, ring_back=0,
+                    ring_rows=0, ring_back=0, paired=0,
                 )  # fmt: skip
                 commands = {"begin": 0, "advance": 1, "step": 1, "rewind": int(line == last - 1)}
                 await port.settle()
@@ -85,4 +87,5 @@ async def window(dut: Any) -> None:
                             assert port.get(f"row_{cell % p.banks}") == cell // p.banks & row_mask
                 assert len(cells) == len({cell % p.banks for cell in cells})  # no two cells meet in a bank
     assert min(compared) > 100
+    assert gaps > 0 or not p.pair_cells
     cocotb.log.info("window: %d lanes outside, %d inside the map", *compared)
