@@ -30,6 +30,7 @@ from hw.errors import BadInput, CheckFailed
 _FOLDER = Path(__file__).resolve().parent
 MAIN = _FOLDER / "main.cpp"
 PAIRS = _FOLDER / "pairs.cpp"  # functions that hw.monitor imports
+POPCOUNT = _FOLDER / "popcount.h"  # included in all that Verilator writes
 WAIVERS = _FOLDER / "waivers.vlt"
 BUILD_ROOT = Path("build/cosim")
 
@@ -180,21 +181,24 @@ def build(
     if trace_saif or trace_vcd:
         flags += ["--trace-max-array", "64"]  # accumulators and pooling windows; SB would be most of the file
     flags += ["-CFLAGS", f"-DTILEWATT_HALF_PERIOD_PS={clock_ps // 2} -DVL_TIME_CONTEXT"]
+    flags += ["--compiler-include", POPCOUNT.name]
+    flags += [flag for option in tools.processor for flag in ("-CFLAGS", option)]
     libraries = config.libs_dir
     flags += ["-LDFLAGS", f"-rdynamic -Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
     control = _public_control(public, writable)
     versions = [tools.verilator_version, str(tools.root), tools.cxx_version, importlib.metadata.version("cocotb")]
     read = [_Source("public.vlt", control.encode()), *(_Source.read(file) for file in [WAIVERS, *files, MAIN, PAIRS])]
-    key = _key({"flags": flags, "make": tools.make_variables, "versions": versions}, read)
+    popcount = _Source.read(POPCOUNT)
+    key = _key({"flags": flags, "make": tools.make_variables, "versions": versions}, [*read, popcount])
     folder = Path(build_root).resolve() / f"{name or top}-{key}"
     start = time.monotonic()
     reused = True
     if not folder.exists():
         with _lock(folder.with_suffix(".lock")):
             if not folder.exists():  # another process may have built it meanwhile
-                parts = {"saif": trace_saif, "vcd": trace_vcd, "versions": versions}
+                parts = {"saif": trace_saif, "vcd": trace_vcd, "versions": versions, "processor": tools.processor}
                 runtime = folder.parent / f"runtime-{_key(parts, [])}"
-                _build_in(folder, runtime, tools, flags, read, jobs)
+                _build_in(folder, runtime, tools, flags, read, popcount, jobs)
                 reused = False
     return Build(folder, top, key, clock_ps, trace_saif, tools.summary, time.monotonic() - start, reused, trace_vcd)
 
@@ -205,9 +209,11 @@ def _build_in(
     tools: Toolchain,
     flags: Sequence[str],
     sources: Sequence[_Source],
+    included: _Source,
     jobs: int,
 ) -> None:
-    """Build beside ``folder`` and move the whole there; what stays of a failure is the log.
+    """Build beside ``folder`` and move the whole there; what stays of a failure is the log. included: the header that
+    the flags name.
 
     ``runtime`` keeps the objects of Verilator's own library, which are the same for every design and take 11 s.
     """
@@ -220,6 +226,7 @@ def _build_in(
     for file, source in zip(files, sources, strict=True):
         file.parent.mkdir(parents=True)
         file.write_bytes(source.content)
+    (partial / included.name).write_bytes(included.content)
     # the verilator command is a perl script; its first line may name a perl that is not there
     verilator: list[str | Path] = [tools.perl, tools.verilator, *flags, "-Mdir", partial]
     _logged([*verilator, *files], log, tools.environment, "verilator")

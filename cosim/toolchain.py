@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -14,6 +15,10 @@ from pathlib import Path
 from hw.errors import BadInput
 
 OLDEST_VERILATOR = (5, 42)  # the first with SAIF traces
+_X86 = (  # compiler options, and the flags of a processor that wants them; the best first
+    (("-mpopcnt", "-mbmi", "-mbmi2", "-mavx2"), {"popcnt", "bmi1", "bmi2", "avx2"}),
+    (("-mpopcnt",), {"popcnt"}),
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Toolchain:
     cxx_version: str
     make: Path
     perl: Path
+    processor: tuple[str, ...] = ()  # compiler options for this machine's processor; builds are kept by them
 
     @property
     def summary(self) -> str:
@@ -101,6 +107,25 @@ def _find_verilator() -> tuple[Path, str, Path | None]:
     )
 
 
+def processor_options(description: str) -> tuple[str, ...]:
+    """Options that let the compiler use what this machine's processor has; its description as in /proc/cpuinfo.
+
+    A simulation runs where it is built.
+    """
+    found = re.search(r"^flags\s*:(.*)$", description, re.MULTILINE)
+    if found is None or platform.machine() != "x86_64":
+        return ()
+    has = set(found[1].split())
+    return next((options for options, wanted in _X86 if wanted <= has), ())
+
+
+def _processor() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text()
+    except OSError:  # not Linux
+        return ""
+
+
 @functools.lru_cache(maxsize=8)
 def _find(path: str) -> Toolchain:
     # `path` is only the cache's key: which() reads PATH itself
@@ -108,7 +133,8 @@ def _find(path: str) -> Toolchain:
     make = _which(["make", "gmake"], "make", "GNU make")
     perl = _which(["perl"], "perl", "perl (Verilator's command is a perl script)")
     verilator, version, root = _find_verilator()
-    return Toolchain(verilator, version, root, cxx, _first_line(cxx, "--version"), make, perl)
+    processor = processor_options(_processor())
+    return Toolchain(verilator, version, root, cxx, _first_line(cxx, "--version"), make, perl, processor)
 
 
 def find_toolchain() -> Toolchain:

@@ -1,8 +1,9 @@
 """A module beside the generated tile that counts bit changes of its registers and what its multipliers see.
 
 For simulation only, in tiles made with activity. It reads the tile's signals by their paths, so that the tile's own
-logic is the same with and without it; one wide population count per group costs next to nothing in Verilator. Pairs of
-many bits in each lane do cost: the simulator gives ``DIGIT_PAIRS`` as a C function (cosim/pairs.cpp).
+logic is the same with and without it. What is counted together lies in whole words as far as it can, for one wide
+population count per event (cosim/popcount.h makes them quick): that is where the time of a simulation with activity
+goes. Pairs of many bits in each lane cost more: the simulator gives ``DIGIT_PAIRS`` as a C function (cosim/pairs.cpp).
 """
 
 import re
@@ -15,6 +16,7 @@ from hw.params import TileParams
 
 MODULE = "activity_monitor"
 DIGIT_PAIRS = "tilewatt_digit_pairs"  # DPI: sum over lanes of changed bits times digit changes of what is beside
+WORD = 32  # bits: what the simulator keeps vectors in
 _REGISTER = re.compile(r"^  reg (?:signed )?(?:\[(\d+):0\] )?(?!\\\$auto\$)(\S+) +=", re.MULTILINE)
 _SIGNAL = re.compile(
     r"^  (?:input|output|wire|reg)(?: reg)?(?: signed)? (?:\[(\d+):0\] )?(\\\S+|\w+) *(?:=[^;]*)?;", re.MULTILINE
@@ -105,11 +107,7 @@ def monitor(text: str, top: str, p: TileParams) -> str:
     """
     body = []
     for event, group in counted(registers(text, top)).items():
-        width = sum(register.width for register in group)
-        joined = ", ".join(register.reference for register in group)
-        body.append(f"  wire [{width - 1}:0] now_{event} = {{{joined}}};\n  logic [{width - 1}:0] was_{event};")
-        body.append(f"  always_ff @(posedge clk) was_{event} <= now_{event};")
-        body.append(_count(event, f"$countones(now_{event} ^ was_{event})"))
+        body.append(_changes(event, [(register.reference, register.width) for register in group]))
     every = signals(text, top)
     body += [_named(event, count, every, p) for event, count in COUNTS.items()]
     outputs = "".join(f",\n    output logic [{COUNTER_BITS - 1}:0] {port}" for port in MONITORED)
@@ -128,6 +126,27 @@ def _wire(name: str, parts: Sequence[tuple[str, int]]) -> str:
     """One wire for signals (reference, bits), the first one lowest."""
     joined = ", ".join(reference for reference, _ in reversed(parts))
     return f"  wire [{sum(width for _, width in parts) - 1}:0] {name} = {{{joined}}};"
+
+
+def _in_words(parts: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The same with zeros in between, so that no signal lies in more words than it must: no shifts to join them."""
+    found, end = [], 0
+    for name, width in parts:
+        left = -end % WORD
+        if left and width > left:
+            found.append((f"{left}'d0", left))
+            end += left
+        found.append((name, width))
+        end += width
+    return found
+
+
+def _changes(event: str, signals: Sequence[tuple[str, int]]) -> str:
+    """Verilog of one count of all changes of signals (reference, bits)."""
+    parts = _in_words(signals)
+    width = sum(bits for _, bits in parts)
+    now = f"now_{event}"
+    return "\n".join((_wire(now, parts), _before(now, width), _count(event, f"$countones({now} ^ was_{now})")))
 
 
 def _before(name: str, width: int) -> str:
@@ -154,10 +173,9 @@ def _named(event: str, count: Count, every: Mapping[str, Register], p: TileParam
         (signal.reference if bits == signal.width else f"{signal.reference}[{bits - 1}:0]", bits)
         for signal, bits in zip(changing, low, strict=True)
     ]
-    lines = [_wire(f"now_{event}", slices), _before(f"now_{event}", sum(low))]
-    changed = f"now_{event} ^ was_now_{event}"
     if not count.times:
-        return "\n".join((*lines, _count(event, f"$countones({changed})")))
+        return _changes(event, slices)
+    lines = [_wire(f"now_{event}", slices), _before(f"now_{event}", sum(low))]
     other = [(signal.reference, signal.width) for signal in found(count.times)]
     width = sum(bits for _, bits in other)
     if count.by_lane and count.seen is Seen.ONES:
@@ -173,6 +191,7 @@ def _named(event: str, count: Count, every: Mapping[str, Register], p: TileParam
     if count.before:
         lines.append(_before(f"other_{event}", width))
     other_name = f"was_other_{event}" if count.before else f"other_{event}"
+    changed = f"now_{event} ^ was_now_{event}"
     pairs = f"32'($countones({changed})) * 32'($countones({_seen(other_name, width, count, p)}))"
     return "\n".join((*lines, _count(event, pairs)))
 
@@ -192,7 +211,8 @@ def _pairs_by_lane(event: str, now: Sequence[tuple[str, int]], other: Sequence[t
     per, of = (sum(bits for _, bits in parts) // lanes for parts in (now, other))
     assert per == 1
     lines = [f"  logic [31:0] sum_{event};\n  always_comb begin\n    sum_{event} = '0;"]
+    lines.append(f"    if (now_{event} != was_now_{event}) begin")  # in most cycles no lane's bit changes
     for lane, (word, beside) in enumerate(zip(_lanes(now, per), _lanes(other, of), strict=True)):
         changed = f"{word} ^ was_now_{event}[{lane}]"
-        lines.append(f"    if ({changed}) sum_{event} += 32'($countones({beside}));")
-    return "\n".join((*lines, "  end"))
+        lines.append(f"      if ({changed}) sum_{event} += 32'($countones({beside}));")
+    return "\n".join((*lines, "    end\n  end"))

@@ -13,24 +13,22 @@ module toggle_register #(
     output logic [LANES*WIDTH-1:0] q,
     output logic [COUNTER_BITS-1:0]            toggles
 );
-  localparam int COUNT = $clog2(WIDTH + 1);
-  logic [COUNT-1:0] changed[LANES];
+  localparam int BITS = LANES * WIDTH;
   for (genvar i = 0; i < LANES; i++) begin : lane
     logic [WIDTH-1:0] value = '0;
     assign q[i*WIDTH+:WIDTH] = value;
     always_ff @(posedge clk) begin
       if (rst) value <= '0;
       else if (en[i]) value <= d[i*WIDTH+:WIDTH];
-      changed[i] <= en[i] ? COUNT'($countones(d[i*WIDTH+:WIDTH] ^ value)) : '0;
     end
   end
-  logic [COUNTER_BITS-1:0] sum;
-  always_comb begin
-    sum = '0;
-    for (int i = 0; i < LANES; i++) sum += COUNTER_BITS'(changed[i]);
-  end
+  // One wide count for all lanes, after cycles in which one of them may have changed: the others cost nothing.
+  logic moved;
+  logic [BITS-1:0] was;
   always_ff @(posedge clk) begin
+    moved <= rst || |en;
+    if (moved) was <= q;
     if (rst || clear) toggles <= '0;
-    else toggles <= toggles + sum;
+    else if (moved) toggles <= toggles + COUNTER_BITS'($countones(q ^ was));
   end
 endmodule

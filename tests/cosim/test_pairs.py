@@ -1,4 +1,4 @@
-"""The C function that hw.monitor imports, against the definition, for every width of a number format."""
+"""Counts of bits in C against their definitions: what hw.monitor imports, and what all generated code calls."""
 
 import ctypes
 import random
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cosim.runner import PAIRS
+from cosim.runner import PAIRS, POPCOUNT
 from cosim.toolchain import find_toolchain
 from hw.monitor import DIGIT_PAIRS
 
@@ -43,3 +43,42 @@ def test_digit_pairs_are_changed_bits_times_digit_changes(tmp_path: Path) -> Non
         )
         assert wanted > 0
         assert count(*(packed(words, bits) for words in (now, was, beside)), LANES, bits) == wanted, bits
+
+
+ONES = """
+#include "popcount.h"
+extern "C" unsigned ones(int words, const uint32_t* given) {
+    VlWide<5> wide;
+    for (int at = 0; at < 5; ++at) wide[at] = given[at];
+    if (words == 1) return VL_COUNTONES_I(given[0]);
+    if (words == 2) return VL_COUNTONES_Q(given[0] | static_cast<QData>(given[1]) << 32);
+    return VL_COUNTONES_W(words, wide);
+}
+"""
+
+
+@pytest.mark.parametrize("options", [(), find_toolchain().processor], ids=["plain", "processor"])
+def test_ones_are_set_bits(tmp_path: Path, options: Sequence[str]) -> None:
+    tools, source, library = find_toolchain(), tmp_path / "ones.cpp", tmp_path / "ones.so"
+    asked: list[str | Path] = [tools.perl, tools.verilator, "--getenv", "VERILATOR_ROOT"]
+    root = Path(subprocess.run(asked, check=True, capture_output=True, text=True, env=tools.environment).stdout.strip())
+    source.write_text(ONES)
+    folders = [f"-I{folder}" for folder in (POPCOUNT.parent, root / "include", root / "include" / "vltstd")]
+    command: list[str | Path] = [
+        tools.cxx,
+        "-O3",
+        "-shared",
+        "-fPIC",
+        "-DVL_TIME_CONTEXT",
+        *options,
+        *folders,
+        "-o",
+        library,
+        source,
+    ]
+    subprocess.run(command, check=True)
+    count, rng = ctypes.CDLL(str(library)).ones, random.Random(2)
+    for words in range(1, 6):
+        for _ in range(20):
+            given = [rng.getrandbits(32) for _ in range(5)]
+            assert count(words, packed(given, 32)) == sum(word.bit_count() for word in given[:words])

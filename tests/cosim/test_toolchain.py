@@ -106,3 +106,19 @@ def test_tools_of_this_machine() -> None:
     tools = find_toolchain()
     assert all(tool.exists() for tool in (tools.verilator, tools.cxx, tools.make, tools.perl))
     assert tools.cxx_version
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "options"),
+    [
+        ("x86_64", "fpu avx avx2 bmi1 bmi2 popcnt", ("-mpopcnt", "-mbmi", "-mbmi2", "-mavx2")),
+        ("x86_64", "fpu avx popcnt", ("-mpopcnt",)),
+        ("x86_64", "fpu", ()),
+        ("aarch64", "popcnt", ()),
+    ],
+)
+def test_options_are_what_the_processor_has(
+    monkeypatch: pytest.MonkeyPatch, machine: str, flags: str, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(toolchain.platform, "machine", lambda: machine)
+    assert toolchain.processor_options(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: none\n") == options
