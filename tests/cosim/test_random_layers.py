@@ -2,14 +2,17 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from cosim.job import Job
 from cosim.prepare import prepare
 from cosim.simulate import simulate_jobs
 from golden.mapping import Mapped, map_network
+from golden.network import Shape
 from hw.errors import BadInput
 from hw.params import TileParams
 from tests.cosim.tiles import params_of, tile
@@ -22,22 +25,26 @@ from tests.golden.random_networks import (
     networks,
     paired_module,
     random_network,
+    tall_module,
 )
 
 FRACTION_SETS = ((1.0,), (0.5, 1.0), (0.25, 0.6, 1.0))
 AS_CHOSEN = 20  # one network in so many is mapped as the mapper does it; that takes ten times as long
 
+Family = Callable[[random.Random, TileParams], tuple[nn.Sequential, Shape]]
+RARE: tuple[Family, ...] = (tall_module, paired_module) * 6  # the last ones: what hardly any of the others has
+
 pytestmark = pytest.mark.cosim
 
 
-def random_mapped(rng: random.Random, p: TileParams, as_chosen: bool) -> Mapped:
-    """A network that fits; the mapper refuses what is too large, and another one is drawn."""
+def random_mapped(rng: random.Random, p: TileParams, as_chosen: bool, made: Family | None = None) -> Mapped:
+    """A network that fits, ``made`` by this if given; another one is drawn for what the mapper refuses as too large."""
     for _ in range(200):
-        family = rng.random()
-        if family < 0.3:  # few of the others fuse layers, or spill whole planes
+        family = 1.0 if made is not None else rng.random()
+        if made is not None:
+            module, shape = made(rng, p)
+        elif family < 0.3:  # few of the others fuse layers, or spill whole planes
             module, shape = fused_module(rng, p) if family < 0.2 else flat_module(rng)
-        elif family < 0.4:  # or have maps half as wide as there are groups
-            module, shape = paired_module(rng, p)
         else:
             module, shape = random_network(rng, p)
         nets = networks(increments(module, rng.choice(FRACTION_SETS), shape), shape, p)
@@ -54,7 +61,8 @@ def random_jobs(name: str, count: int, seed: int) -> tuple[list[Job], Counter[st
     jobs: list[Job] = []
     kinds: Counter[str] = Counter()
     for number in range(count):
-        mapped = random_mapped(rng, p, number % AS_CHOSEN == 0)
+        made = RARE[number - count] if number >= count - len(RARE) else None
+        mapped = random_mapped(rng, p, number % AS_CHOSEN == 0, made)
         nets = len(mapped.networks)
         codes = images(rng.randint(1, 2), mapped.networks[0].input_shape, p, seed + number)
         if nets > 1 and rng.random() < 0.5:

@@ -85,9 +85,25 @@ def fused_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shap
     return module, shape
 
 
+def tall_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
+    """Two convolutions that can be fused, with blocks of channels between that fill more than half of a buffer each."""
+    width, block = p.cell_words + 1, next(n for n in (p.neurons // 4, p.neurons // 2, p.neurons) if n > 1)
+    least = min(p.buffer_rows) * p.banks // (2 * block * 2) + 1  # two cells a row
+    most = min(29, 4 * p.sb_rows * p.synapses // (5 * block * width))  # SB holds the block's weights
+    height = rng.randint(least, max(least, most))
+    shape, channels = (rng.randint(1, 2), height + 2, width + 2), rng.randint(p.neurons + 1, 3 * p.neurons)
+    module = nn.Sequential(
+        nn.Conv2d(shape[0], channels, 3), nn.ReLU(), nn.Conv2d(channels, rng.randint(1, p.neurons), (height, width)),
+        nn.Flatten(), nn.LazyLinear(rng.randint(1, 7)),
+    )  # fmt: skip
+    module(torch.zeros(1, *shape))
+    return module, shape
+
+
 def paired_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
     """Convolutions of few channels to maps that are half as wide as there are groups: steps of two rows."""
     pool, padding = rng.choice((0, 0, 1, 2, 2)), rng.randint(0, 1)
+    pool = min(pool, max(1, p.groups // 2))
     kernel = rng.choice(((3, 5), (4, 4), (5, 4), (5, 5)) if p.synapses > 9 else ((2, 3), (3, 2), (3, 3)))
     height, width = rng.randint(max(pool, 1), 6), max(1, p.groups // 2)
     high, wide = (max(1, size + side - 1 - 2 * padding) for size, side in zip((height, width), kernel, strict=True))
