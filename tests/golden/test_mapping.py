@@ -30,7 +30,6 @@ from tests.golden.random_networks import (
     paired_module,
     random_case,
     random_network,
-    tall_module,
 )
 
 MOST = 200  # networks that are mapped by chance
@@ -159,8 +158,9 @@ def test_the_ways_a_layer_can_run_are_all_met(name: str, seed: int) -> None:
     kinds: Counter[str] = Counter()
     run = words = 0
     for number in range(MOST):
-        rare = {2: paired_module, 5: tall_module}.get(number % 9, random_network)
-        module, shape = fused_module(rng, p) if number % 3 == 1 else rare(rng, p)
+        pairs = p.pair_cells and number % 9 == 2
+        family = fused_module if number % 3 == 1 else paired_module if pairs else random_network
+        module, shape = family(rng, p)
         fractions = (0.4, 1.0) if number % 8 == 0 else (1.0,)
         nets = networks(increments(module, fractions, shape), shape, p)
         try:
