@@ -10,6 +10,7 @@ from hw.instructions import Compute, Pool, Window
 from hw.params import PRESETS, preset
 from tests.golden.maps import Map
 from tests.golden.programs import random_case
+from tests.golden.test_verify import Forgetful
 
 
 @pytest.mark.parametrize("name", PRESETS)
