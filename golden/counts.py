@@ -43,9 +43,9 @@ def _met(w: Window, lines: int, last_lanes: int) -> tuple[Ints, Ints]:
     element = (first + np.arange(len(w.kx))) % size
     by_lane = np.bincount(element[np.arange(len(w.kx)) < lanes], minlength=size)
     ky, runs = first // w.kernel_w % w.kernel_h, (first + lanes - 1) // w.kernel_w - first // w.kernel_w
-    last = runs + (w.gap & (ky + runs >= w.kernel_h))
+    last = w.position(ky, runs)
     column, position = np.array(w.slot_column), np.array(w.slot_run)
-    row = (ky + position) % (w.kernel_h + w.gap)
+    row = (ky + position) % w.positions
     upper = (position <= last) & (row < w.kernel_h)
     lower = (position > 0) & (position <= last + 1) & (row > 0)  # below a run
     shape = (w.kernel_h + 1, UNUSED + 1)

@@ -89,15 +89,15 @@ def lines_of(c: Compute, w: Window, p: TileParams) -> Lines:
     found = []
     for line in range(c.lines):
         run = np.concatenate(([0], np.cumsum(kx[1:] == 0)))
-        position = np.minimum(run + (w.gap & (ky[0] + run >= w.kernel_h)), p.synapses - 1)  # of lanes in use
+        position = np.minimum(w.position(ky[0], run), p.synapses - 1)  # of lanes in use
         found.append((start, kx, position, ky, offset, c.last_lanes if line == c.lines - 1 else w.taps))
         carry_x = int(kx[0] + w.step_x >= w.kernel_w)
-        further = carry_x + int(w.gap and ky[0] + w.step_y + carry_x >= w.kernel_h)
-        carry_y = (ky + w.step_y + further >= w.kernel_h + w.gap).astype(np.int64)
+        further = w.further(ky[0], carry_x)
+        carry_y = (ky + w.step_y + further >= w.positions).astype(np.int64)
         start += w.line_row * p.banks + w.line_bank + further * w.spacing
         offset = offset + delta[further + 3 * carry_y]
         kx = (kx + w.step_x) % w.kernel_w
-        ky = ky + w.step_y + further - carry_y * (w.kernel_h + w.gap)
+        ky = ky + w.step_y + further - carry_y * w.positions
     start_, kx_, position_, ky_, offset_, lanes_ = (np.array(values) for values in zip(*found, strict=True))
     return Lines(start_, kx_, position_, ky_, offset_, lanes_)
 

@@ -79,9 +79,9 @@ class Computes:
             ("bias_bank", 0, p.neurons - 1), ("sb_row", 0, p.sb_rows - c.lines),
         ):  # fmt: skip
             want(low <= getattr(c, name) <= high, f"{name} wants {low} to {high}, not {getattr(c, name)}")
-        banks = (c.bank, c.to_bank, c.step_y_bank, c.to_y_bank, c.to_n_bank)
         if c.paired:
             self._paired(c, w)
+        banks = (c.bank, c.to_bank, c.step_y_bank, c.to_y_bank, c.to_n_bank)
         want(max(banks) < p.banks, f"banks want to be below {p.banks}, not {max(banks)}")
         want(c.source != c.target, f"source and target want to be different buffers, not both {c.source.name}")
 

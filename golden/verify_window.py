@@ -29,7 +29,7 @@ def check_window(w: Window, p: TileParams) -> None:
         w.kx == tuple((w.kx[0] % w.kernel_w + e) % w.kernel_w for e in each),
         f"kx of lane e wants (kx + e) % {w.kernel_w} of lane 0's kx",
     )
-    rows = w.kernel_h + w.gap
+    rows = w.positions
     want(
         w.ky == tuple((w.ky[0] % w.kernel_h + r) % rows for r in each),
         f"ky of position r wants (ky + r) % {rows} of run 0's ky",
@@ -76,19 +76,18 @@ def runs_of(w: Window, lines: int, last_lanes: int, p: TileParams) -> Runs:
     lanes = np.where(line == lines - 1, last_lanes, w.taps)
     met, found = (first + lanes - 1) // w.kernel_w - first // w.kernel_w + 1, []
     start, ky, offset, delta = 0, np.array(w.ky), np.array(w.row_offset), np.array(w.delta)
-    height = w.kernel_h + w.gap
     for at in range(lines):
         run = np.arange(met[at])
-        place = run + (w.gap & (ky[0] + run >= w.kernel_h))
+        place = w.position(ky[0], run)
         beside = np.minimum(place + w.gap, p.synapses - 1)  # of the row below
         cells = start + np.arange(p.synapses) * w.spacing + offset * p.banks
         found.append((cells[place], ky[place], place, cells[beside]))
         carry_x = int(first[at] % w.kernel_w + w.step_x >= w.kernel_w)
-        further = carry_x + int(w.gap and ky[0] + w.step_y + carry_x >= w.kernel_h)
-        carry_y = (ky + w.step_y + further >= height).astype(np.int64)
+        further = w.further(ky[0], carry_x)
+        carry_y = (ky + w.step_y + further >= w.positions).astype(np.int64)
         start += w.line_row * p.banks + w.line_bank + further * w.spacing
         offset = offset + delta[further + 3 * carry_y]
-        ky = ky + w.step_y + further - carry_y * height
+        ky = ky + w.step_y + further - carry_y * w.positions
     cell, kys, position, below = (np.concatenate([part[i] for part in found]) for i in range(4))
     of_line = np.repeat(line, met)
     number = np.concatenate([np.arange(count) for count in met])

@@ -14,6 +14,7 @@ bank to row; rows wrap at the width of the row field.
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 RECIPROCAL_BITS = 24
 MAX_INCREMENTS = 8
@@ -160,6 +161,19 @@ class Window:
     slot_run: tuple[int, ...]
     slot_column: tuple[int, ...]
     slot_carry: tuple[int, ...]
+
+    @property
+    def positions(self) -> int:
+        """Of a channel."""
+        return self.kernel_h + self.gap
+
+    def position(self, ky: Any, run: Any) -> Any:
+        """Position of a line's ``run``, with ``ky`` of its first one (numbers or arrays)."""
+        return run + self.gap * (ky + run >= self.kernel_h)
+
+    def further(self, ky: int, carry_x: int) -> int:
+        """Positions that run 0 moves on by beside ``step_y`` from a line with ``ky`` to the next."""
+        return carry_x + self.gap * (ky + self.step_y + carry_x >= self.kernel_h)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class LimbScheduler:
             self.parent.move(False, held, dram, channels, rows, (block.first, slab.y))
             self.parent.emit_window(window_of(view, pitch, plane, 0, reach, p))
             at = pair_of(held.base, p)
-            steps = slab.rows * -(-width // block.groups)
+            steps = block.steps(width, slab.rows)
             compute = Compute(
                 source=plan.source, row=at[0], bank=at[1], in_w=width, in_h=slab.rows, step_cells=step_cells,
                 step_sub=step_sub, step_y_row=step_y[0], step_y_bank=step_y[1], columns=reach.columns, cols=width,

@@ -40,7 +40,7 @@ class Lines:
             ky = self._run(line) % w.kernel_h
             last_run = ((w.kx[0] + line * w.step_x) % w.kernel_w + lanes - 1) // w.kernel_w
             for run in range(last_run + 1):
-                position = run + (w.gap and ky + run >= w.kernel_h)
+                position = w.position(ky, run)
                 for row in range(1 + two):
                     if 0 <= y + (ky + run) % w.kernel_h + row < in_h:
                         found |= self._positions[position + row]

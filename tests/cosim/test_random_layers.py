@@ -37,16 +37,16 @@ RARE: tuple[Family, ...] = (tall_module, paired_module) * 6  # the last ones: wh
 pytestmark = pytest.mark.cosim
 
 
+def random_family(rng: random.Random) -> Family:
+    """Few of the others fuse layers, or spill whole planes."""
+    chance = rng.random()
+    return fused_module if chance < 0.2 else (lambda rng, _: flat_module(rng)) if chance < 0.3 else random_network
+
+
 def random_mapped(rng: random.Random, p: TileParams, as_chosen: bool, made: Family | None = None) -> Mapped:
     """A network that fits, ``made`` by this if given; another one is drawn for what the mapper refuses as too large."""
     for _ in range(200):
-        family = 1.0 if made is not None else rng.random()
-        if made is not None:
-            module, shape = made(rng, p)
-        elif family < 0.3:  # few of the others fuse layers, or spill whole planes
-            module, shape = fused_module(rng, p) if family < 0.2 else flat_module(rng)
-        else:
-            module, shape = random_network(rng, p)
+        module, shape = (made or random_family(rng))(rng, p)
         nets = networks(increments(module, rng.choice(FRACTION_SETS), shape), shape, p)
         try:
             return map_network(nets, p) if as_chosen else map_by_chance(nets, p, rng)

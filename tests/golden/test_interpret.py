@@ -158,6 +158,10 @@ WRONG: list[tuple[list[Any], str]] = [
         [BIAS, WEIGHTS, INPUT, ONE, replace(SUM, groups=2, neurons=2, stride=2), End()],
         "groups above 1 want stride 1, not 2",
     ),
+    (
+        [BIAS, WEIGHTS, INPUT, ONE, replace(SUM, neurons=1, groups=4, paired=1), End()],
+        "steps of two rows want groups for both, without ring, hold, limb and scores",
+    ),
     ([BIAS, WEIGHTS, INPUT, ONE, replace(SUM, last_lanes=0), End()], "adds nothing wants one line and first 0"),
     ([BIAS, WEIGHTS, INPUT, ONE, replace(SUM, limb=4), End()], "limbs 1 to 3 are wanted, without relu, pooling and"),
     (

@@ -71,7 +71,8 @@ def test_groups_are_the_most_that_the_cells_feed(name: str) -> None:
     met: set[object] = set()
     for _ in range(60):
         layer = random_layer(rng, 1)
-        view, width, neurons = view_of(layer, p), layer.sum_shape[2], rng.randint(1, p.neurons)
+        width = rng.choice((layer.sum_shape[2], max(1, p.groups // 2)))
+        view, neurons = view_of(layer, p), rng.choice((1, rng.randint(1, p.neurons)))
         columns = columns_read(view, width, 1, 0, p) + rng.randint(0, 3)
         able = [
             groups

@@ -10,14 +10,12 @@ import torch
 from torch import nn
 
 from golden.counts import emitted_rows
-from golden.interpret import Dram, Interpreter
 from golden.mapping import Mapped, map_network
 from golden.verify import verify
 from hw.errors import BadInput
 from hw.instructions import UNUSED, Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Store, Window
 from hw.isa import isa
 from hw.params import preset
-from tests.golden.programs import Program
 from tests.golden.random_networks import increments, networks
 
 
@@ -347,18 +345,3 @@ def test_escalation_wants_the_next_segment() -> None:
     raw = mapped.image[:at] + wrong + mapped.image[at + len(wrong) :]
     with pytest.raises(BadInput, match=r"increment 0, instruction .* \(DECIDE\): the next segment .* is wanted, not"):
         verify(replace(mapped, image=raw))
-
-
-class Forgetful(Interpreter):
-    """Loses one word of the source buffer while a compute reads."""
-
-    def __init__(self, program: Program, compute: Compute, word: int) -> None:
-        super().__init__(program.p, Dram(program.p, program.image()))
-        self.compute, self.word = compute, word
-
-    def _compute(self, c: Compute) -> None:
-        known = self.buffer_known[c.source].reshape(-1)
-        before = known[self.word]
-        known[self.word] &= c != self.compute
-        super()._compute(c)
-        known[self.word] = before

@@ -1,16 +1,31 @@
-"""More of what the verifier refuses."""
+"""Computes one after the other: the words that are followed, pooling in turns, steps of two rows."""
 
 import random
 
 import pytest
 
+from golden.interpret import Dram, Interpreter
 from golden.verify_compute import Computes
 from hw.errors import BadInput
 from hw.instructions import Compute, Pool, Window
 from hw.params import PRESETS, preset
 from tests.golden.maps import Map
-from tests.golden.programs import random_case
-from tests.golden.test_verify import Forgetful
+from tests.golden.programs import Program, random_case
+
+
+class Forgetful(Interpreter):
+    """Loses one word of the source buffer while a compute reads."""
+
+    def __init__(self, program: Program, compute: Compute, word: int) -> None:
+        super().__init__(program.p, Dram(program.p, program.image()))
+        self.compute, self.word = compute, word
+
+    def _compute(self, c: Compute) -> None:
+        known = self.buffer_known[c.source].reshape(-1)
+        before = known[self.word]
+        known[self.word] &= c != self.compute
+        super()._compute(c)
+        known[self.word] = before
 
 
 @pytest.mark.parametrize("name", PRESETS)
