@@ -1,4 +1,4 @@
-"""What holds for every test: one torch thread per worker, and a skipped test is a failed one."""
+"""What holds for every test: one torch thread per worker, one seed, and a skipped test is a failed one."""
 
 import os
 from collections.abc import Generator
@@ -7,6 +7,14 @@ import pytest
 
 # Two pytest workers share two cores; read by torch and NumPy when they are first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Give every test, and the fixtures it is the first to ask for, the same random weights on every run."""
+    import torch  # after OMP_NUM_THREADS, which it reads once
+
+    torch.manual_seed(1)
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

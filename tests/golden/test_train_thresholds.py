@@ -37,7 +37,10 @@ def test_kept_macs_of_lenet_by_hand() -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_increments_kept_work_add_up_to_the_full_network_without_its_zeros(name: str) -> None:
     shape = {"lenet": (1, 28, 28)}.get(name, (3, 32, 32))
-    network = IncrementalNetwork(find_network(name)(), (0.25, 0.5, 1.0), block_causal=True)
+    full = find_network(name)()
+    for _, layer in weight_layers(full):
+        torch.nn.init.ones_(layer.weight)  # a random weight may be zero, and be taken for one that the mask removed
+    network = IncrementalNetwork(full, (0.25, 0.5, 1.0), block_causal=True)
     increments = [network.increment(index) for index in range(3)]
     layers = [layer.weight for _, layer in weight_layers(increments[-1])]
     counts = layer_macs(increments[-1], shape)
