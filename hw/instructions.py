@@ -1,4 +1,4 @@
-"""The instructions of the tile's program. Leaf: standard library only; hw.isa encodes them.
+"""The instructions of the tile's program. Leaf: standard library and hw.params only; hw.isa encodes them.
 
 A program is a sequence of instructions in DRAM, each ``instruction_beats`` bursts long. The tile fetches a *segment*
 (address and length known beforehand), dispatches transfers to the DMA queue and windows and computes to the compute
@@ -15,6 +15,8 @@ bank to row; rows wrap at the width of the row field.
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
+
+from hw.params import QUARTERS
 
 RECIPROCAL_BITS = 24
 MAX_INCREMENTS = 8
@@ -196,6 +198,13 @@ class Compute(_Ordered):
     origin's row. A run whose ``ring_y + ky`` is at least ring_rows lies ring_back rows lower.
     ``columns`` cells of a run are read when the origin enters a cell, and at the start of a line, row or tile; they
     hold the words of all steps whose origins lie in that cell.
+    ``quarters`` Q above 0: the last line has lanes in use in its first Q quarters of ``synapses / 4`` lanes each. They
+    are computed one after the other, each for up to four steps of a row at a time (``row_rest`` at its end): lanes of
+    the quarter stand in all four quarters of the neuron, quarter k of them works on the k-th of the steps and its sum
+    goes to that step's accumulator. ``quarter_columns`` cells of a run are read for four steps, of the quarter's runs
+    only. ``quarter_tile``: how often a quarter does so in a tile. Wants a tile with TileParams.quarter_lanes, stride 1,
+    more lines than one, no steps of two rows, a number of accumulators to go round in that four divides, and tiles
+    either of whole rows or, as the rows, of a number of steps that four divides.
     ``last_lanes`` 0 (of one line, not ``first``): nothing is read and nothing added.
     ``first``: sums start at the bias, or with ``zero`` at 0; else they go on from the accumulators (then all steps are
     one tile). What lines add is shifted left by ``shift`` digits of ``width - 1`` bits.
@@ -244,6 +253,10 @@ class Compute(_Ordered):
     groups: int = 1
     paired: int = 0
     tile: int = 1
+    quarters: int = 0
+    quarter_columns: int = 0
+    quarter_tile: int = 0
+    row_rest: int = 0
     sum_at: int = 0
     sum_first: int = 0
     sum_last: int = 0
@@ -297,6 +310,17 @@ class Compute(_Ordered):
     @property
     def steps(self) -> int:
         return self.row_steps * -(-self.rows // self.step_rows)
+
+    @property
+    def row_quads(self) -> int:
+        """How often a quarter of a line takes four steps, or the rest of a row, in a row."""
+        return -(-self.row_steps // QUARTERS)
+
+    @property
+    def issues(self) -> int:
+        """Cycles of computing: lines of steps, and quarters of a line."""
+        full = self.steps * (self.lines - (self.quarters > 0))
+        return full + self.quarters * self.row_quads * (self.steps // self.row_steps)
 
     @property
     def sums(self) -> int:

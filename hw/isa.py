@@ -36,7 +36,7 @@ from hw.instructions import (
     Store,
     Window,
 )
-from hw.params import TileParams, bits_for
+from hw.params import QUARTERS, TileParams, bits_for
 
 __all__ = [
     "Base",
@@ -192,6 +192,10 @@ class Isa:
             Field("groups", bits_for(p.groups + 1)),
             Field("paired", 1),
             Field("tile", bits_for(p.accumulators + 1)),
+            Field("quarters", bits_for(QUARTERS)),
+            Field("quarter_columns", COLUMN_BITS),
+            Field("quarter_tile", bits_for(p.accumulators + 1)),
+            Field("row_rest", bits_for(QUARTERS + 1)),
             *(Field(name, bits_for(p.accumulators)) for name in ("sum_at", "sum_first", "sum_last")),
             Field("sb_row", self.sb_row_bits),
             Field("load_bias", 1),

@@ -13,6 +13,7 @@ from fractions import Fraction
 from hw.errors import BadInput
 
 RESULT_CELLS = 2  # cells of results that may go into a neuron buffer in a cycle
+QUARTERS = 4  # of a weight line's lanes, where a line of few elements serves as many steps at a time
 
 
 def bits_for(count: int) -> int:
@@ -252,6 +253,13 @@ class TileParams:
     def pair_cells(self) -> int:
         """Cells between two rows of a map that a step reads together; 0 where none does."""
         return self.groups // self.cell_words if self.pairs_rows else 0
+
+    @property
+    def quarter_lanes(self) -> int:
+        """Lanes of a quarter of a line; 0 where the tile has no lines in quarters (hw.instructions.Compute.quarters).
+        Four steps move by whole cells, and their sums lie in as many banks of accumulators."""
+        even = not (self.synapses % QUARTERS or QUARTERS % self.cell_words or self.accumulators % QUARTERS)
+        return self.synapses // QUARTERS if even else 0
 
     @property
     def clock_mhz(self) -> float:
