@@ -12,7 +12,7 @@ from hw.errors import BadInput
 from hw.events import WORK
 from hw.instructions import UNUSED, Buffer, Compute, Decide, Instruction, Load, Pool, Store, Window
 from hw.isa import isa
-from hw.params import TileParams
+from hw.params import QUARTERS, TileParams
 
 Ints = NDArray[np.int64]
 
@@ -33,26 +33,38 @@ class _Program(Protocol):
 
 
 @lru_cache(maxsize=512)
-def _met(w: Window, lines: int, last_lanes: int) -> tuple[Ints, Ints]:
-    """How often the lines of a compute meet each place of the kernel: lanes [kernel_h, kernel_w]; slots of steps of one
-    row and of two rows [2, kernel_h + 1, cells], by the row of the map that they serve, counted from the window's first
-    one, and the cell of their run."""
+def _lanes_met(w: Window, lines: int, last_lanes: int) -> Ints:
+    """How often the lanes of ``lines`` lines meet each place of the kernel [kernel_h, kernel_w]."""
     line, size = np.arange(lines)[:, None], w.kernel_h * w.kernel_w
-    first = w.ky[0] * w.kernel_w + w.kx[0] + line * w.taps  # element of the flattened window
+    element = (_first(w, line) + np.arange(len(w.kx))) % size
     lanes = np.where(line == lines - 1, last_lanes, w.taps)
-    element = (first + np.arange(len(w.kx))) % size
-    by_lane = np.bincount(element[np.arange(len(w.kx)) < lanes], minlength=size)
-    ky, runs = first // w.kernel_w % w.kernel_h, (first + lanes - 1) // w.kernel_w - first // w.kernel_w
-    last = w.position(ky, runs)
+    return np.bincount(element[np.arange(len(w.kx)) < lanes], minlength=size).reshape(-1, w.kernel_w)
+
+
+@lru_cache(maxsize=512)
+def _slots_met(w: Window, at: int, lines: int, first_lane: int, last_lanes: int) -> Ints:
+    """How often ``lines`` lines from ``at`` on, the last one with lanes from ``first_lane`` up to ``last_lanes``, meet
+    slots of steps of one row and of two rows [2, kernel_h + 1, cells], by the row of the map that they serve, counted
+    from the window's first one, and the cell of their run."""
+    line = np.arange(at, at + lines)[:, None]
+    first, is_last = _first(w, line), line == at + lines - 1
+    low, high = np.where(is_last, first_lane, 0), np.where(is_last, last_lanes, w.taps) - 1
+    ky = first // w.kernel_w % w.kernel_h
+    lowest, highest = (w.position(ky, (first + lane) // w.kernel_w - first // w.kernel_w) for lane in (low, high))
     column, position = np.array(w.slot_column), np.array(w.slot_run)
     row = (ky + position) % w.positions
-    upper = (position <= last) & (row < w.kernel_h)
-    lower = (position > 0) & (position <= last + 1) & (row > 0)  # below a run
+    upper = (position >= lowest) & (position <= highest) & (row < w.kernel_h)
+    lower = (position > 0) & (position <= highest + 1) & (row > 0)  # below a run
     shape = (w.kernel_h + 1, UNUSED + 1)
     by_slot = [
         np.bincount((row * shape[1] + column)[met], minlength=shape[0] * shape[1]) for met in (upper, upper | lower)
     ]
-    return by_lane.reshape(-1, w.kernel_w), np.array(by_slot).reshape(2, *shape)
+    return np.array(by_slot).reshape(2, *shape)
+
+
+def _first(w: Window, line: Ints) -> Ints:
+    """The first element of a line, in the flattened window."""
+    return w.ky[0] * w.kernel_w + w.kx[0] + line * w.taps
 
 
 def _inside(start: int, step: int, positions: int, taps: int, length: int) -> NDArray[np.bool_]:
@@ -66,30 +78,40 @@ def gathered(c: Compute, w: Window) -> int:
     compute that adds nothing."""
     if not c.last_lanes:
         return 0
-    by_lane, _ = _met(w, c.lines, c.last_lanes)
+    by_lane = _lanes_met(w, c.lines, c.last_lanes)
     down = _inside(c.y0, c.stride, c.rows, w.kernel_h, c.in_h).sum(axis=0)
     across = _inside(c.x0, c.stride, c.cols, w.kernel_w, c.in_w).sum(axis=0)
     return int(down @ by_lane @ across)
 
 
 def cells_read(c: Compute, w: Window, p: TileParams) -> int:
-    """Active slots of all reads: a step reads when its origin enters a cell, and at the start of a tile or row; a
-    compute that adds nothing never does."""
+    """Active slots of all reads: a step reads when its origin enters a cell, and at the start of a tile or row, and a
+    quarter of a line for all steps that it takes together; a compute that adds nothing never does."""
     if not c.last_lanes:
         return 0
-    _, by_slot = _met(w, c.lines, c.last_lanes)
+    whole = c.lines - (c.quarters > 0)
     step = np.arange(c.row_steps)
     cell, sub = np.divmod(c.sub + step * (c.step_cells * p.cell_words + c.step_sub), p.cell_words)
     reads = (np.arange(c.steps) % c.tile == 0).reshape(-1, c.row_steps)
     reads |= np.diff(cell, prepend=cell[0] - 1) != 0
-    column = np.arange(c.columns)
-    first = (c.x0 + step * c.groups * c.stride - sub)[:, None] + column * p.cell_words  # pixel of a cell's first word
+    pixel = c.x0 + step * c.groups * c.stride - sub  # of the first word of a step's first cell
+    found = _cells(c, p, reads, pixel, c.columns, _slots_met(w, 0, whole, 0, w.taps if c.quarters else c.last_lanes))
+    fours = np.broadcast_to(step % QUARTERS == 0, reads.shape)
+    for first in range(0, c.quarters * p.quarter_lanes, p.quarter_lanes or 1):
+        met = _slots_met(w, whole, 1, first, min(first + p.quarter_lanes, c.last_lanes))
+        found += _cells(c, p, fours, pixel, c.quarter_columns, met)
+    return found
+
+
+def _cells(c: Compute, p: TileParams, reads: NDArray[np.bool_], pixel: Ints, columns: int, by_slot: Ints) -> int:
+    """Slots of the steps [rows, row_steps] that read ``columns`` cells of a run, of those in by_slot."""
+    first = pixel[:, None] + np.arange(columns) * p.cell_words
     across = reads.astype(np.int64) @ ((first + p.cell_words > 0) & (first < c.in_w))
-    inside = _inside(c.y0, c.stride * c.step_rows, len(reads), w.kernel_h + 1, c.in_h).astype(np.int64)
-    rows = np.arange(len(reads)) * c.step_rows + 1 < c.rows  # steps with a second row
-    down = inside @ by_slot[0, :, : c.columns]
+    inside = _inside(c.y0, c.stride * c.step_rows, len(reads), by_slot.shape[1], c.in_h).astype(np.int64)
+    down = inside @ by_slot[0, :, :columns]
     if c.paired:
-        down = np.where(rows[:, None], inside @ by_slot[1, :, : c.columns], down)
+        rows = np.arange(len(reads)) * c.step_rows + 1 < c.rows  # steps with a second row
+        down = np.where(rows[:, None], inside @ by_slot[1, :, :columns], down)
     return int((across * down).sum())
 
 
@@ -111,20 +133,20 @@ def emitted_rows(c: Compute) -> int:
 
 
 def _compute(c: Compute, w: Window, p: TileParams, count: Counter[str]) -> None:
-    pixels, steps = c.cols * c.rows, c.steps
-    cycles = steps * c.lines
+    pixels, cycles = c.cols * c.rows, c.issues
     multiply = gathered(c, w) * c.neurons
     count["compute_cycles"] += cycles
     count["multiply"] += multiply
     count["lane_gated"] += cycles * p.neurons * p.synapses - multiply
-    count["accumulate"] += pixels * c.lines * c.neurons if c.last_lanes else 0
+    sums = c.lines - (c.quarters > 0) + c.quarters  # that are added to a pixel's
+    count["accumulate"] += pixels * sums * c.neurons if c.last_lanes else 0
     lanes = (c.lines - 1) * w.taps + c.last_lanes
-    count["sb_read"] += -(-steps // c.tile) * c.groups * c.neurons * lanes + c.load_bias * p.synapses
+    count["sb_read"] += -(-c.steps // c.tile) * c.groups * c.neurons * lanes + c.load_bias * p.synapses
     count[f"{_BUFFERS[c.source]}_read"] += cells_read(c, w, p) * p.cell_words
     if not c.finish:
         return
     count["activation"] += pixels * c.neurons
-    count["score_vector"] += steps * c.scores
+    count["score_vector"] += c.steps * c.scores
     cols = c.cols if c.pool == Pool.NONE else c.pool_w
     rows = emitted_rows(c)
     words = rows * cols * c.neurons

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.interpret_gather import Gather
+from golden.interpret_gather import Gather, passes_of
 from golden.interpret_pool import Pooling
 from hw.errors import BadInput
 from hw.events import WORK
 from hw.instructions import Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Pool, Store, Window
 from hw.isa import isa
-from hw.params import TileParams
+from hw.params import QUARTERS, TileParams
 
 Ints = NDArray[np.int64]
 
@@ -213,10 +213,13 @@ class Interpreter:
             raise BadInput(f"a compute that adds nothing wants one line and first 0: {c}")
         if c.limb > self.isa.limbs or c.limb and (c.relu or c.scores or c.pool != Pool.NONE):
             raise BadInput(f"limbs 1 to {self.isa.limbs} are wanted, without relu, pooling and scores: {c}")
+        if c.quarters and (not p.quarter_lanes or c.lines == 1 or c.stride > 1 or c.paired or c.sums % QUARTERS):
+            raise BadInput(
+                f"quarters want a tile that has them, some lines, stride 1, one row a step, sums in fours: {c}"
+            )
 
     def _compute(self, c: Compute) -> None:
-        p, count = self.p, self.out.counts
-        pixels, steps = c.cols * c.rows, c.steps
+        p, pixels = self.p, c.cols * c.rows
         self._check(c)
         if c.load_bias:
             self._load_bias(c)
@@ -224,22 +227,8 @@ class Interpreter:
         group = column + row % 2 * c.cols if c.paired else column % c.groups
         lanes = (group * c.neurons)[:, None] + np.arange(c.neurons)
         biases = np.where(c.zero, 0, self.bias[lanes] << p.fmt.frac)
-        sums = self._begun(c, steps, list(biases))
-        gather = Gather(c, self.window, self.buffers[c.source], self.buffer_known[c.source], self.isa.row_bits, p)
-        used = np.arange(p.synapses) < gather.lines.lanes[:, None]
-        weights = self._weights(c, used)
-        products = np.concatenate([_products(part, weights) for part in gather.operands()])
-        whole = products.reshape(steps // c.row_steps * c.step_rows, -1, c.neurons)  # rows of the map
-        products = whole[: c.rows, : c.cols].reshape(pixels, c.neurons)
-        products <<= c.shift * (p.fmt.width - 1)
-        sums = [total + more for total, more in zip(sums, products, strict=True)]
-        multiply = gather.active * c.neurons
-        count["compute_cycles"] += steps * c.lines
-        count["multiply"] += multiply
-        count["lane_gated"] += steps * c.lines * p.neurons * p.synapses - multiply
-        count["accumulate"] += pixels * c.lines * c.neurons if c.last_lanes else 0
-        count["sb_read"] += -(-steps // c.tile) * c.groups * c.neurons * int(used.sum())
-        count[f"{_NAMES[c.source]}_read"] += gather.cells_read * p.cell_words
+        sums = self._begun(c, c.steps, list(biases))
+        sums = self._added(c, sums)
         if c.finish:
             self._finish(c, sums)
             if not c.hold:
@@ -248,6 +237,27 @@ class Interpreter:
         rows = [sums[y : y + width] for y in range(0, pixels, width)]
         parts = [row[x : x + c.groups] for row in rows for x in range(0, width, c.groups)]
         self.sums |= {c.accumulator(step): part for step, part in enumerate(parts)}
+
+    def _added(self, c: Compute, sums: list[Ints]) -> list[Ints]:
+        """The sums of each pixel with those of all lines."""
+        p, count, rows = self.p, self.out.counts, 1 << self.isa.row_bits
+        lanes = np.append(np.full(c.lines - 1, self.window.taps), c.last_lanes)
+        weights = self._weights(c, np.arange(p.synapses) < lanes[:, None])
+        count["sb_read"] += -(-c.steps // c.tile) * c.groups * c.neurons * int(lanes.sum())
+        for part in passes_of(c, self.window, p, rows):
+            lines = slice(part.at, part.at + len(part.lines.lanes))
+            gather = Gather(c, self.window, part, self.buffers[c.source], self.buffer_known[c.source], rows, p)
+            found = np.concatenate([_products(operands, weights[lines]) for operands in gather.operands()])
+            found = found.reshape(-(-c.rows // c.step_rows) * c.step_rows, -1, c.neurons)  # rows of the map
+            products = found[: c.rows, : c.cols].reshape(len(sums), c.neurons) << c.shift * (p.fmt.width - 1)
+            sums = [total + more for total, more in zip(sums, products, strict=True)]
+            cycles, multiply = len(part.steps.at) * len(part.lines.lanes), gather.active * c.neurons
+            count["compute_cycles"] += cycles
+            count["multiply"] += multiply
+            count["lane_gated"] += cycles * p.neurons * p.synapses - multiply
+            count["accumulate"] += len(part.lines.lanes) * len(sums) * c.neurons if c.last_lanes else 0
+            count[f"{_NAMES[c.source]}_read"] += gather.cells_read * p.cell_words
+        return sums
 
     def _begun(self, c: Compute, steps: int, biases: list[Ints]) -> list[Ints]:
         """What each pixel's sums start from: its biases, or what the compute before has left in the accumulators."""
@@ -326,11 +336,11 @@ _NAMES = ("nbin", "nbout")
 
 
 def _products(operands: Ints, weights: Ints) -> Ints:
-    """Sums over lines and lanes: [steps, lines, groups, synapses] x [lines, groups, channels, synapses] gives
-    [steps, groups, channels]."""
-    steps, _, groups, _ = operands.shape
+    """Sums over lines and lanes: [steps, lines, pixels, synapses] x [lines, groups, channels, synapses] gives
+    [steps, pixels, channels]; pixels go round in the groups."""
+    steps, _, pixels, _ = operands.shape
     parts = []
-    for j in range(groups):
+    for j in range(pixels):
         line = operands[:, :, j].reshape(steps, -1)
-        parts.append(line @ weights[:, j].transpose(0, 2, 1).reshape(line.shape[1], -1))
+        parts.append(line @ weights[:, j % weights.shape[1]].transpose(0, 2, 1).reshape(line.shape[1], -1))
     return np.stack(parts, axis=1)

@@ -8,14 +8,14 @@ from golden.mapping.fusion import fits
 from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order
 from golden.mapping.layout import MapLayout, extent
 from golden.mapping.limbs import with_limbs
-from golden.mapping.pieces import Block, Piece, block_of, line_of, pieces_between, pieces_of, split
+from golden.mapping.pieces import Block, Piece, block_of, cycles_of, line_of, pieces_between, pieces_of, split
 from golden.mapping.plan_cost import cost_of
 from golden.mapping.plan_places import cells_in, places, stage_of
 from golden.mapping.slabs import Slab, slabs_of
 from golden.mapping.view import Reach, View, cells_of, columns_read, pitches, view_of
 from golden.network import Layer
 from hw.instructions import UNUSED, Buffer
-from hw.params import TileParams
+from hw.params import QUARTERS, TileParams
 
 FUSED_AREAS = 3  # at most, between two fused layers
 NOTHING = Reach(0)  # of a vector, and of a map that is not there
@@ -98,7 +98,7 @@ class Candidates:
 
     def _reaches(self, layer: Layer, view: View) -> list[Reach]:
         """What is sensible to read of a run at a time: everything that makes the layer quicker."""
-        p, (_, height, width) = self.p, layer.sum_shape
+        p, width = self.p, layer.sum_shape[2]
         if view.vector:
             return [NOTHING]
         least = columns_read(view, width, 1, -view.padding[1], p)
@@ -109,10 +109,10 @@ class Candidates:
             reach = Reach(columns, gap)
             if pitches(view, layer.in_shape[1], reach, view.channels, False, p) is None:
                 continue
-            steps = sum(block.steps(width, height) for block in split(layer, reach, False, p))
-            if quickest is None or steps < quickest:
+            cycles = sum(cycles_of(layer, block, reach, p) for block in split(layer, reach, False, p))
+            if quickest is None or cycles < quickest:
                 found.append(reach)
-                quickest = steps
+                quickest = cycles
         return found
 
     def plans(
@@ -266,6 +266,7 @@ class Candidates:
             if areas is None or held > self.p.accumulators - 2:
                 continue
             first_held = self.p.accumulators - held
+            first_held = first_held // QUARTERS * QUARTERS or first_held
             goal = _Goal((0, first_held - 1), areas=areas)
             before = min(self._towards(layer, second, state, goal), key=lambda plan: plan.cost, default=None)
             if before is None:

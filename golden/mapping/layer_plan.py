@@ -6,10 +6,12 @@ from enum import Enum
 
 from golden.mapping.layout import MapLayout
 from golden.mapping.pieces import Block, Piece, line_of
+from golden.mapping.quarters import NONE, Quarters, quarters_of, tile_of_quads
 from golden.mapping.slabs import Slab
 from golden.mapping.view import Reach, View
 from golden.network import Layer
 from hw.instructions import Buffer
+from hw.params import QUARTERS, TileParams
 
 
 class Input(Enum):
@@ -109,6 +111,15 @@ class LayerPlan:
     def tile(self, steps: int) -> int:
         """Steps of a tile: all of a chained sum's."""
         return steps if self.chained else min(steps, self.most_steps)
+
+    def quarters(self, block: Block, slab: Slab, piece: Piece, p: TileParams) -> Quarters:
+        """How a block computes the last line of a piece, in tiles of ``tile_of_quads`` steps."""
+        row_steps = -(-slab.cols // block.row_groups)
+        fits = tile_of_quads(self.tile(self.steps(block, slab)), row_steps) > 0
+        if block.paired or not fits or (self.sums[1] - self.sums[0] + 1) % QUARTERS:
+            return NONE
+        x0, lanes = slab.x * self.view.stride - self.view.padding[1], piece.last_lanes
+        return quarters_of(self.view, piece.lines, lanes, block.groups, slab.cols, x0, self.reach, p)
 
     def shorter_tiles(self) -> Iterator["LayerPlan"]:
         """The plan with shorter tiles: weights are read more often, but fewer results are on their way at the end."""

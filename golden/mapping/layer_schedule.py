@@ -15,6 +15,7 @@ from golden.mapping.layout import DramMap, MapLayout, pair_of
 from golden.mapping.limb_schedule import LimbScheduler
 from golden.mapping.ops import Cells, Emit, Op
 from golden.mapping.pieces import Block, Piece
+from golden.mapping.quarters import quarter_fields, tile_of_quads
 from golden.mapping.slabs import Slab, input_rows, pool_fields
 from golden.mapping.view import cells_of, columns_read
 from golden.network import Layer
@@ -211,6 +212,9 @@ class LayerScheduler:
         steps = block.steps(slab.cols, slab.rows)
         across = -(-slab.cols // block.row_groups)
         columns = held.pitch if view.vector else columns_read(view, across, block.row_groups, x0, p)
+        tile, quarters = plan.tile(steps), plan.quarters(block, slab, piece, p)
+        if quarters.count:
+            tile = tile_of_quads(tile, across)
         step_cells, step_sub = divmod(block.groups * view.stride, p.cell_words)
         pooled = layer.pool is not None
         cols = layer.out_shape[2] if pooled else slab.cols
@@ -238,13 +242,14 @@ class LayerScheduler:
         }  # fmt: skip
         places: dict[str, Any] = {f"{name}row": row for name, (row, _) in pairs.items()}
         places |= {f"{name}bank": bank for name, (_, bank) in pairs.items()}
+        places |= quarter_fields(quarters, tile, across)
         compute = Compute(
             source=held.buffer, sub=sub, x0=x0, y0=y0, stride=view.stride, in_w=view.width, in_h=view.height,
             step_cells=step_cells, step_sub=step_sub, ring_y=ring_y if plan.ring_rows else 0, ring_rows=plan.ring_rows,
             ring_back=plan.ring_rows * held.pitch // p.banks, columns=columns, cols=slab.cols, rows=slab.rows,
             lines=piece.lines, last_lanes=piece.last_lanes, neurons=block.neurons, groups=block.groups,
-            paired=int(block.paired), tile=plan.tile(steps), sum_at=sum_at, sum_first=plan.sums[0],
-            sum_last=plan.sums[1], sb_row=sb_row, load_bias=int(load_bias), bias_row=bias_row, bias_bank=bias_bank,
+            paired=int(block.paired), tile=tile, sum_at=sum_at, sum_first=plan.sums[0], sum_last=plan.sums[1],
+            sb_row=sb_row, load_bias=int(load_bias), bias_row=bias_row, bias_bank=bias_bank,
             first=int(is_first), finish=int(is_last),
             hold=int(is_last and plan.saved is not None), relu=int(layer.relu),
             scores=int(self.last_layer and is_last), score_base=block.first if self.last_layer else 0,

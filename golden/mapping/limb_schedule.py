@@ -72,10 +72,11 @@ class LimbScheduler:
         p, (_, height, width) = self.p, self.plan.layer.sum_shape
         to, to_y, to_n = (pair_of(cells, p) for cells in (held.base, held.pitch, held.plane))
         compute = replace(
-            last, lines=1, last_lanes=0, load_bias=0, first=0, hold=int(not top), limb=number + 1, limb_top=int(top),
-            relu=0, pool=Pool.NONE, pool_size=1, pool_stride=1, pool_w=width, pool_h=height, pool_y=0, pool_phase=0,
-            pool_slot=0, reciprocal=(0, 0, 0, 0), to_row=to[0], to_bank=to[1], to_sub=0, to_cols=width,
-            to_y_row=to_y[0], to_y_bank=to_y[1], to_n_row=to_n[0], to_n_bank=to_n[1], vector=0,
+            last, lines=1, last_lanes=0, quarters=0, quarter_columns=0, quarter_tile=0, row_rest=0, load_bias=0,
+            first=0, hold=int(not top), limb=number + 1, limb_top=int(top), relu=0, pool=Pool.NONE, pool_size=1,
+            pool_stride=1, pool_w=width, pool_h=height, pool_y=0, pool_phase=0, pool_slot=0, reciprocal=(0, 0, 0, 0),
+            to_row=to[0], to_bank=to[1], to_sub=0, to_cols=width, to_y_row=to_y[0], to_y_bank=to_y[1],
+            to_n_row=to_n[0], to_n_bank=to_n[1], vector=0,
         )  # fmt: skip
         emit = Emit(
             self.index, block.first, block.neurons, slab.y, slab.y + slab.rows, 0, width, 0, 0, number + 1, int(top)

@@ -107,7 +107,7 @@ def cycles_of(op: Op, p: TileParams) -> float:
     if isinstance(i, Window):
         return 1.0
     if isinstance(i, Compute):
-        return float(i.steps * i.lines + 1 + i.load_bias)
+        return float(i.issues + 1 + i.load_bias)
     beats = i.runs * (line_beats(i.length, p) if i.buffer == Buffer.SB else i.length)
     return (beats + 1) * BURST_NS / p.clock_ns  # and the instruction itself
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from golden.mapping.quarters import quarters_of
 from golden.mapping.view import Reach, View, columns_read, view_of
 from golden.network import Layer
 from hw.params import TileParams
@@ -75,6 +76,17 @@ def block_of(layer: Layer, reach: Reach, first: int, neurons: int, p: TileParams
     return Block(first, neurons, groups, *divmod(first, p.neurons), paired)
 
 
+def cycles_of(layer: Layer, block: Block, reach: Reach, p: TileParams) -> int:
+    """Cycles of computing that a block takes, if all its lines are one piece."""
+    view, (_, height, width) = view_of(layer, p), layer.sum_shape
+    cycles = view.lines * block.steps(width, height)
+    if block.paired:
+        return cycles
+    first, end = view.span(view.lines - 1)
+    found = quarters_of(view, view.lines, end - first, block.groups, width, -view.padding[1], reach, p)
+    return cycles - height * found.saved
+
+
 @lru_cache
 def split(layer: Layer, reach: Reach, rest_first: bool, p: TileParams) -> tuple[Block, ...]:
     """The layer's blocks: full ones, and the rest in the parts that take the fewest cycles; none of kept channels.
@@ -82,12 +94,12 @@ def split(layer: Layer, reach: Reach, rest_first: bool, p: TileParams) -> tuple[
     rest_first: the rest comes first, so that the long blocks stand before the next layer and its weights are loaded
     while they run.
     """
-    neurons, height, width = layer.sum_shape
+    neurons = layer.sum_shape[0]
     align = p.lines_per_beat  # a block's lines are loaded from a beat boundary
 
     @lru_cache
     def best(count: int, offset: int) -> tuple[int, tuple[int, ...]]:
-        """(steps, parts) for ``count`` neurons whose weights start ``offset`` lines into their block."""
+        """(cycles, parts) for ``count`` neurons whose weights start ``offset`` lines into their block."""
         if not count:
             return 0, ()
         found = None
@@ -95,9 +107,9 @@ def split(layer: Layer, reach: Reach, rest_first: bool, p: TileParams) -> tuple[
             if part != count and (offset + part) % align:
                 continue
             rest, parts = best(count - part, offset + part)
-            steps = block_of(layer, reach, 0, part, p).steps(width, height) + rest
-            if found is None or steps < found[0]:
-                found = (steps, (part, *parts))
+            cycles = cycles_of(layer, block_of(layer, reach, 0, part, p), reach, p) + rest
+            if found is None or cycles < found[0]:
+                found = (cycles, (part, *parts))
         assert found is not None  # a part of all is always there
         return found
 

@@ -5,6 +5,7 @@ from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order, vector_row
 from golden.mapping.layout import DramMap, line_beats
 from golden.mapping.limbs import limb_map
 from golden.mapping.pieces import Piece
+from golden.mapping.quarters import tile_of_quads
 from golden.mapping.slabs import Slab, input_rows
 from golden.mapping.view import View, cells_of
 from golden.network import Layer
@@ -50,13 +51,18 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
             words = block.neurons * block.groups
             emitted = words * (slab.out_end - slab.out_y) / max(slab.rows, 1)  # per step and row of sums
             drain = max(1.0, emitted / p.cell_words)
+            quarters = plan.quarters(block, slab, pieces[-1], p)
+            computing = steps * lines - slab.rows * quarters.saved
             if chained and steps > most // 2:
-                compute += steps * (lines + drain)
+                compute += computing + steps * drain
             else:
-                compute += steps * max(lines, drain)
+                compute += max(computing, steps * drain)
             compute += steps * (restored + saved * max(1.0, words / p.cell_words))
             compute += COMPUTE_CYCLES * len(pieces) * (2 if chained else 1)
-            reads += lines * -(-steps // plan.tile(steps))
+            tile = plan.tile(steps)
+            if quarters.count:
+                tile = tile_of_quads(tile, steps // slab.rows)
+            reads += lines * -(-steps // tile)
             loads += len(pieces)
         beats += again * lines * per_line
     if kind == Input.RING:

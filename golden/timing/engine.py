@@ -13,12 +13,13 @@ class Engine:
     """Registers of ComputeEngine, and of the cycle under way:
 
     moved: its registers change otherwise than by one more issue. hold: source of a running compute, else None. gather:
-    compute, step and line whose cells are read. weights: SB is read in the next cycle. complete: the issue ends a sum.
-    push: a compute that was started.
+    compute, step and pass (see Walk) whose cells are read. weights: SB is read in the next cycle. complete: sums that
+    the issue ends. push: a compute that was started.
     """
 
     __slots__ = ("queue", "state", "walk", "tile_start", "tile_steps", "issues", "at", "read_done", "moved",
-                 "hold", "gather", "weights", "complete", "push", "_used", "_complete")  # fmt: skip
+                 "hold", "gather", "weights", "complete", "push", "_used", "_complete", "_full",
+                 "_quads")  # fmt: skip
 
     def __init__(self, accumulators: int) -> None:
         self._used = bytearray(accumulators)
@@ -28,8 +29,10 @@ class Engine:
         self.state = TAKE
         self.walk: Walk | None = None
         self.tile_start = self.tile_steps = self.issues = self.at = 0
+        self._full = self._quads = 0  # issues of whole lines, and of a quarter
         self.read_done = 0
-        self.moved = self.weights = self.complete = False
+        self.moved = self.weights = False
+        self.complete = 0
         self.hold: int | None = None
         self.gather: tuple[Walk, int, int] | None = None
         self.push: Walk | None = None
@@ -45,13 +48,16 @@ class Engine:
         walk = self.walk
         assert walk is not None
         self.at, self.tile_steps = 0, min(walk.tile, walk.steps - self.tile_start)
-        self.issues = self.tile_steps * walk.lines
+        self._full = self.tile_steps * walk.full_lines
+        self._quads = walk.quads(self.tile_steps) if walk.quarters else 0
+        self.issues = self._full + self._quads * walk.quarters
 
     def tick(self, urgent: int, source: int, crowded: bool, dma_done: int, written: int, post_ready: bool) -> int:
         """A cycle; returns its kind. urgent: banks of buffer ``source`` that a load takes first. crowded: so many
         weights wait for SB that no line is read where every cycle reads one."""
         self.gather = self.push = self.hold = None
-        self.weights = self.complete = self.moved = False
+        self.weights = self.moved = False
+        self.complete = 0
         if self.state == RUN:
             return self._run(urgent, source, crowded, dma_done, written, post_ready)
         if self.state == BIAS:
@@ -82,25 +88,33 @@ class Engine:
         assert walk is not None
         self.hold = walk.source
         allocate = walk.first and self.at < self.tile_steps
-        line, place = divmod(self.at, self.tile_steps)
-        index = walk.accumulator(self.tile_start + place)
+        if self.at < self._full:
+            pass_, place = divmod(self.at, self.tile_steps)
+            covered = 1
+            reads_weights, last = not place, pass_ == walk.lines - 1
+        else:
+            quarter, number = divmod(self.at - self._full, self._quads)
+            place, covered = walk.quad(number)
+            pass_ = walk.full_lines + quarter
+            reads_weights, last = not (quarter or number), quarter == walk.quarters - 1
+        step = self.tile_start + place
+        index = walk.accumulator(step)
         if allocate and self._used[index]:
             return STALL_ACCUMULATOR
         if crowded and walk.reads and walk.tile == 1:
             self.moved = True
             return STALL_PORT
-        step = self.tile_start + place
-        if walk.reads and (not place or walk.fresh[step % walk.row_steps]):
-            if urgent and source == walk.source and urgent & walk.banks(step, line):
+        if walk.reads and (not place or pass_ >= walk.full_lines or walk.fresh[step % walk.row_steps]):
+            if urgent and source == walk.source and urgent & walk.banks(step, pass_):
                 self.moved = True
                 return STALL_PORT
-            self.gather = walk, step, line
-        self.weights = not place and walk.reads
-        self.complete = walk.finish and line == walk.lines - 1
+            self.gather = walk, step, pass_
+        self.weights = reads_weights and walk.reads
         if allocate:
             self._used[index] = True
-        if self.complete:
-            self._complete.append(-1 if walk.hold else index)
+        if walk.finish and last:
+            self.complete = covered
+            self._complete.extend(-1 if walk.hold else walk.accumulator(step + k) for k in range(covered))
         self.at += 1
         if self.at == self.issues:
             self.moved = True
@@ -130,7 +144,8 @@ class Engine:
         walk = self.walk
         if self.state != RUN or walk is None:
             return 0
-        count = (self.issues - self.tile_steps if walk.finish else self.issues - 1) - self.at
+        ending = (self._quads or self.tile_steps) if walk.finish else 1
+        count = self.issues - ending - self.at
         if walk.first and self.at < self.tile_steps:
             count = min(count, self.tile_steps - self.at)
             first = self.tile_start + self.at

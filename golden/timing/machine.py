@@ -42,7 +42,7 @@ class Machine:
         self._port: tuple[bool, int] | None = None
         self._askers: deque[bool] = deque()
         self._reading_weights = False
-        self._sums: deque[int] = deque()  # cycles in which post-processing sees a sum more
+        self._sums: deque[int] = deque()  # cycles in which post-processing sees a sum more, one for each
         self._moved = False
         self.starts: list[int] = []  # the cycle in which each compute was started
 
@@ -87,7 +87,7 @@ class Machine:
         front, engine, dma, post, depths = self.front, self.engine, self.dma, self.post, self._depths
         sums = self._sums
         summed = bool(sums) and sums[0] == cycle
-        if summed:
+        while sums and sums[0] == cycle:
             sums.popleft()
             post.completed += 1
         post_ready = len(post.queue) < depths.post
@@ -108,8 +108,7 @@ class Machine:
         first = banks if dma.urgent else 0
         kind = engine.tick(first, target, dma.crowded, dma.done, post.written, post_ready)
         put, taken, stored = self._grants(target, banks, first, storing)
-        if engine.complete:
-            sums.append(cycle + SUM_CYCLES)
+        sums.extend([cycle + SUM_CYCLES] * engine.complete)
         self._reading_weights = engine.weights
 
         if post.active or summed or post.walk is None and post.queue:

@@ -14,7 +14,7 @@ from golden.interpret import Dram, Interpreter, Outcome
 from golden.mapping.dram_image import pack_lines, pack_rows
 from hw.instructions import UNUSED, Buffer, Compute, End, Entry, Instruction, Load
 from hw.isa import isa
-from hw.params import TileParams
+from hw.params import QUARTERS, TileParams
 from tests.golden.kept_sums import left_as, pooled, restored
 from tests.golden.maps import Map, random_place
 
@@ -102,8 +102,11 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     paired = p.pair_cells > 0 and rng.random() < 0.4
     if paired:
         kernel_h, kernel_w, neurons, groups = 3, rng.randint(1, 5), rng.randint(1, p.neurons // p.groups), p.groups
-    stride = rng.choice((1, 2, 3)) if groups == 1 else 1
+    in_quarters = p.quarter_lanes > 0 and not paired and rng.random() < 0.5
+    stride = rng.choice((1, 2, 3)) if groups == 1 and not in_quarters else 1
     height, width = rng.randint(kernel_h, 12), rng.randint(kernel_w, 14)
+    if in_quarters:
+        groups, width = rng.randint(1, min(groups, 2)), kernel_w - 1 + rng.choice((5, 8, 12, 16))
     pad_h, pad_w = rng.randint(0, kernel_h - 1), rng.randint(0, kernel_w - 1)
     out_h, out_w = (height + 2 * pad_h - kernel_h) // stride + 1, (width + 2 * pad_w - kernel_w) // stride + 1
     col, row = rng.randrange(out_w), rng.randrange(out_h)
@@ -115,9 +118,10 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     x0, y0 = col * stride - pad_w, row * stride - pad_h
     low, high = max(0, y0), min(height, y0 + (rows - 1) * stride + kernel_h)
     ring = max(high - low, kernel_h) + rng.randrange(2) if rng.random() < 0.6 and not paired else 0
-    columns = (
-        -(-(x0 % size + cols - 1 + kernel_w) // size) if paired else -(-(size - 1 + groups - 1 + kernel_w) // size)
-    )
+    together = min(QUARTERS * groups, cols)  # pixels of steps that a quarter of a line takes together
+    columns = -(-(size - 1 + max(groups, together * in_quarters) - 1 + kernel_w) // size)
+    if paired:
+        columns = -(-(x0 % size + cols - 1 + kernel_w) // size)
     taps = rng.randint(1, min(p.synapses, kernel_h * kernel_w - 1) if paired else p.synapses)
     least = Map(kernel_h, kernel_w, -(-width // size), 0, int(paired))
     place = random_place(rng, p, least, taps, columns, ring, ring or height)
@@ -126,7 +130,7 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     elements = channels * kernel_h * kernel_w
     lines = -(-elements // taps)
     steps = -(-rows // 2) if paired else rows * -(-cols // groups)
-    chained = steps <= p.accumulators and rng.random() < 0.6
+    chained = steps <= p.accumulators and rng.random() < (0.3 if in_quarters else 0.6)
     cuts = [0, lines]
     if lines > 1 and chained and rng.random() < 0.7:
         cuts.insert(1, rng.randrange(1, lines))
@@ -176,9 +180,17 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         return {f"{prefix}row": row_ & mask, f"{prefix}bank": bank}
 
     to_sub, to_cell = rng.randrange(size), rng.randrange(p.banks)
-    tile = rng.randint(steps if chained else 1, p.accumulators)
-    sum_first = rng.randint(0, p.accumulators - tile)
-    sum_last = rng.randint(sum_first + tile - 1, p.accumulators - 1)
+    row_steps = -(-cols // groups)
+    tiles = list(range(steps if chained else 1, p.accumulators + 1))
+    if in_quarters:
+        tiles = [n for n in tiles if not (n % row_steps and (n % QUARTERS or row_steps % QUARTERS))]
+        tiles = [n for n in tiles if n < steps] or tiles
+    if not tiles:
+        return None
+    tile, unit = rng.choice(tiles), QUARTERS if in_quarters else 1
+    around = unit * rng.randint(-(-tile // unit), p.accumulators // unit)
+    sum_first = rng.randint(0, p.accumulators - around)
+    sum_last = sum_first + around - 1
     step_cells, step_sub = divmod(groups * stride, size)
     ring_y = y0 % ring if ring and y0 >= 0 else y0
     common = Compute(
@@ -232,7 +244,16 @@ def _attempt(rng: random.Random, p: TileParams) -> Case | None:
         origin = place.cell(run) + (ring_y if ring else y0) * place.pitch + x0 // size
         program.code.append(place.window(p, taps, first, end - first, columns))
         last_lanes = elements - (lines - 1) * taps if end == lines else taps
-        return replace(common, lines=end - first, last_lanes=last_lanes, sb_row=1 + first, **pair("", origin))
+        found = replace(common, lines=end - first, last_lanes=last_lanes, sb_row=1 + first, **pair("", origin))
+        quarters = -(-last_lanes // p.quarter_lanes) if in_quarters and end - first > 1 else 0
+        if not 0 < quarters < QUARTERS:
+            return found
+        quads = -(-row_steps // QUARTERS)
+        return replace(
+            found, quarters=quarters, quarter_columns=-(-(x0 % size + together - 1 + kernel_w) // size),
+            quarter_tile=tile // QUARTERS if tile % row_steps else tile // row_steps * quads,
+            row_rest=row_steps - (quads - 1) * QUARTERS,
+        )  # fmt: skip
 
     def add(compute: Compute) -> None:
         program.code.append(compute)

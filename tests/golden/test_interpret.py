@@ -12,7 +12,7 @@ from golden.interpret import Dram, Interpreter, Outcome
 from hw.errors import BadInput
 from hw.instructions import UNUSED, Buffer, Compute, End, Entry, Instruction, Load, Pool, Store, Window
 from hw.isa import isa
-from hw.params import PRESETS, preset
+from hw.params import PRESETS, QUARTERS, preset
 from tests.golden.kept_sums import kept_ways
 from tests.golden.maps import Map
 from tests.golden.programs import Program, random_case
@@ -40,6 +40,14 @@ def test_random_computes(name: str) -> None:
             if p.pair_cells:
                 met["two rows"] += c.paired
                 met["one row of two"] += c.paired * c.rows % 2
+            if p.quarter_lanes:
+                rows = c.tile // c.row_steps if c.row_steps < c.tile < c.steps else 0
+                met["one quarter"] += c.quarters == 1
+                met["quarters"] += c.quarters > 1
+                met["a row's rest"] += 0 < c.row_rest < QUARTERS and c.row_steps > QUARTERS
+                met["quarters of tiles of rows"] += c.quarters > 0 and rows > 0
+                met["quarters of tiles in a row"] += c.quarters > 0 and c.tile % c.row_steps > 0
+                met["quarters around the ring"] += c.quarters > 0 and c.accumulator(c.steps - 1) < c.sum_at
             met["stride"] += c.stride > 1
             met["tiles"] += c.tile < steps
             met["vector"] += c.vector
@@ -50,7 +58,7 @@ def test_random_computes(name: str) -> None:
             met["ring that wraps"] += c.ring_rows > 0 and c.ring_y + (c.rows - 1) * c.stride >= c.ring_rows
     assert words > 900
     assert min(met.values()) > 0, met
-    assert len(met) == 15 + 2 * isa(p).limbs + isa(p).shifts + 2 * bool(p.pair_cells)
+    assert len(met) == 15 + 2 * isa(p).limbs + isa(p).shifts + 2 * bool(p.pair_cells) + 6 * bool(p.quarter_lanes)
 
 
 P = preset("small")
