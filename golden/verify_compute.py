@@ -11,7 +11,7 @@ from golden.verify_window import check_window, want, words_read
 from hw.errors import BadInput
 from hw.instructions import LINES_BITS, MAP_BITS, POOL_BITS, UNUSED, Compute, Pool, Window
 from hw.isa import isa
-from hw.params import TileParams
+from hw.params import QUARTERS, TileParams
 
 Ints = NDArray[np.int64]
 
@@ -81,6 +81,8 @@ class Computes:
             want(low <= getattr(c, name) <= high, f"{name} wants {low} to {high}, not {getattr(c, name)}")
         if c.paired:
             self._paired(c, w)
+        if c.quarters:
+            self._quarters(c)
         banks = (c.bank, c.to_bank, c.step_y_bank, c.to_y_bank, c.to_n_bank)
         want(max(banks) < p.banks, f"banks want to be below {p.banks}, not {max(banks)}")
         want(c.source != c.target, f"source and target want to be different buffers, not both {c.source.name}")
@@ -98,6 +100,27 @@ class Computes:
             w.gap == 1 and w.spacing == cells,
             f"paired wants a window with a gap and spacing {cells}, not {w.gap} and {w.spacing}",
         )
+
+    def _quarters(self, c: Compute) -> None:
+        """A last line in quarters, and the steps that they take together."""
+        lanes = self.p.quarter_lanes
+        want(lanes > 0, f"quarters want a tile that has them, {self.p.name} has none: set quarters 0")
+        want(c.lines > 1 and c.stride == 1 and not c.paired, "quarters want lines before, stride 1 and paired 0")
+        least, most = (c.quarters - 1) * lanes + 1, c.quarters * lanes
+        want(
+            least <= c.last_lanes <= most,
+            f"{c.quarters} quarters want {least} to {most} last_lanes, not {c.last_lanes}",
+        )
+        want(c.sums % QUARTERS == 0, f"quarters want accumulators in fours, not {c.sum_first} to {c.sum_last}")
+        fours = not (c.tile % QUARTERS or c.row_steps % QUARTERS)
+        want(
+            fours or c.tile % c.row_steps == 0,
+            f"quarters want tiles of whole rows of {c.row_steps} steps, or of fours in rows of fours, not {c.tile}",
+        )
+        times = c.tile // QUARTERS if fours else c.tile // c.row_steps * c.row_quads
+        want(c.quarter_tile == times, f"quarter_tile wants {times}, not {c.quarter_tile}")
+        rest = c.row_steps - QUARTERS * (c.row_quads - 1)
+        want(c.row_rest == rest, f"row_rest wants {rest}, not {c.row_rest}")
 
     def _sums(self, c: Compute) -> None:
         """How sums begin and leave."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hw.errors import BadInput
 from hw.instructions import UNUSED, Compute, Window
 from hw.isa import isa
-from hw.params import TileParams
+from hw.params import QUARTERS, TileParams
 
 Ints = NDArray[np.int64]
 
@@ -181,16 +181,28 @@ def _check_slots(c: Compute, w: Window, runs: Runs, p: TileParams) -> None:
     """Every cell of every run that a step can need is served by a slot."""
     steps = min(c.row_steps, p.cell_words)
     subs = [(c.sub + i * c.step_sub) % p.cell_words for i in range(steps)]
-    low = (min(subs) + runs.low) // p.cell_words
-    high = (max(subs) + runs.high + min(c.groups, c.cols) - 1) // p.cell_words
+    last = int(np.flatnonzero(runs.position == 0)[-1])  # run of the last line
+    whole = slice(0, last if c.quarters else None)
+    _check_served(c, w, runs, whole, (min(subs), max(subs) + min(c.groups, c.cols) - 1), c.columns, p)
+    if c.quarters:
+        words = (c.sub, c.sub + min(QUARTERS * c.groups, c.cols) - 1)
+        _check_served(c, w, runs, slice(last, None), words, c.quarter_columns, p)
+
+
+def _check_served(
+    c: Compute, w: Window, runs: Runs, which: slice, words: tuple[int, int], columns: int, p: TileParams
+) -> None:  # fmt: skip
+    """words: of a run's first cell, from which and to which its first element is wanted."""
+    low = (words[0] + runs.low[which]) // p.cell_words
+    high = (words[1] + runs.high[which]) // p.cell_words
     slot_run, slot_column = np.array(w.slot_run), np.array(w.slot_column)
     for column in range(int(high.max()) + 1):
-        needed = runs.position[(low <= column) & (column <= high)]
+        needed = runs.position[which][(low <= column) & (column <= high)]
         needed = np.concatenate([needed + row for row in range(c.step_rows)])
         slot = (needed * w.spacing + column) % p.banks
-        served = (slot_run[slot] == needed) & (slot_column[slot] == column) & (column < c.columns)
+        served = (slot_run[slot] == needed) & (slot_column[slot] == column) & (column < columns)
         want(
             bool(served.all()),
             f"no slot serves cell {column} of position {needed[~served].min(initial=p.synapses)} with columns "
-            f"{c.columns}; other pitches or fewer taps are wanted",
+            f"{columns}; other pitches or fewer taps are wanted",
         )

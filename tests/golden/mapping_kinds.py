@@ -12,7 +12,7 @@ from golden.mapping.slabs import input_rows
 from golden.mapping.view import columns_read
 from golden.network import Network
 from hw.instructions import Base, Buffer, Compute, Load, Pool, Store
-from hw.params import TileParams
+from hw.params import QUARTERS, TileParams
 
 KINDS = (
     # where the input comes from
@@ -27,6 +27,7 @@ KINDS = (
     # how weights are taken
     "chained pieces, streamed", "chained pieces, resident", "chained pieces, vector",
     "piece within a row of the window", "cut window", "weights loaded again", "cut load", "several tiles",
+    "line in quarters", "quarters of a row's rest", "quarters of a chained piece", "quarters in several tiles",
     # blocks and slabs
     "several blocks", "rest first", "cut block", "several slabs", "slabs first", "blocks last", "split columns",
     "groups", "most groups", "unfilled step", "steps of two rows", "step of one row of two",
@@ -36,8 +37,13 @@ KINDS = (
     "overlapping pooling", "gapped pooling", "clipped pooling", "pooling in slabs",
 )  # fmt: skip
 
-# What a tile cannot do. odd: two lines to a beat leave no place to cut 2, three groups are not those of two rows.
-IMPOSSIBLE: dict[str, set[str]] = {"small": set(), "odd": {"cut block", "steps of two rows", "step of one row of two"}}
+# What a tile cannot do. odd: two lines to a beat leave no place to cut 2, three groups are not those of two rows, five
+# lanes have no quarters.
+IMPOSSIBLE: dict[str, set[str]] = {
+    "small": set(),
+    "odd": {"cut block", "steps of two rows", "step of one row of two"}
+    | {kind for kind in KINDS if "quarters" in kind},
+}
 
 
 def map_by_chance(networks: Sequence[Network], p: TileParams, rng: random.Random) -> Mapped:
@@ -166,6 +172,16 @@ def _layer(plan: LayerPlan) -> Iterator[str]:
             yield "pooling in slabs"
 
 
+def _quarters(c: Compute) -> Iterator[str]:
+    yield "line in quarters"
+    if c.row_steps > QUARTERS and c.row_steps % QUARTERS:
+        yield "quarters of a row's rest"
+    if not (c.first and c.finish):
+        yield "quarters of a chained piece"
+    if c.steps > c.tile:
+        yield "quarters in several tiles"
+
+
 def _instructions(mapped: Mapped, increment: int) -> Iterator[str]:
     p, plans, code = mapped.params, mapped.plans[increment], mapped.segments[increment]
     rows = {plan.layer.out_shape[2] for plan in plans if plan.spilled}
@@ -184,6 +200,8 @@ def _instructions(mapped: Mapped, increment: int) -> Iterator[str]:
         elif isinstance(item, Compute):
             if item.steps > item.tile:
                 yield "several tiles"
+            if item.quarters:
+                yield from _quarters(item)
             if item.to_sub and item.finish:
                 yield "output within a cell"
             kernel = max(1, max(plan.view.kernel_h for plan in plans if plan.ring_rows)) if item.ring_rows else 0

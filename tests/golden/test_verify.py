@@ -180,7 +180,12 @@ FIELDS: list[tuple[type, Callable[[Any], bool], dict[str, object], str]] = [
     (Compute, _any, {"last_lanes": 5}, "last_lanes wants 1 to 4, not 5"),
     (Compute, _any, {"sub": 1}, "sub wants 0 for x0 0: map rows start with a cell, not 1"),
     (Compute, _any, {"step_cells": 3}, "a step wants to move by 1 words, not by 3 cells and 1 words"),
-    (Compute, _any, {"rows": 2, "step_y_bank": 6, "tile": 8}, "step_y wants 1 rows of 5 cells, not 6 cells"),
+    (
+        Compute,
+        _any,
+        {"rows": 2, "step_y_bank": 6, "tile": 8, "quarters": 0},
+        "step_y wants 1 rows of 5 cells, not 6 cells",
+    ),
     (Compute, _any, {"ring_rows": 4, "ring_y": 4}, "ring_y wants to be below ring_rows = 4, not 4"),
     (Compute, _any, {"ring_rows": 8, "ring_back": 4}, "ring_back wants the length of 8 rows of 5 cells, not 4 buffer"),
     (Compute, _any, {"sb_row": 47}, "sb_row wants 0 to"),
@@ -212,7 +217,7 @@ FIELDS: list[tuple[type, Callable[[Any], bool], dict[str, object], str]] = [
         {"neurons": 1},
         r"the open sum in accumulator \d+ has \(cols, rows, neurons, groups, paired, step\) .*, not",
     ),
-    (Compute, lambda c: c.pool, {"cols": 9}, "pooling wants whole rows of 8 pixels, not 9"),
+    (Compute, lambda c: c.pool, {"cols": 9, "quarters": 0}, "pooling wants whole rows of 8 pixels, not 9"),
     (Compute, lambda c: c.pool, {"pool_w": 5, "to_cols": 5}, "pool_w wants 7 to 7 windows, not 5"),
     (
         Compute,

@@ -1,6 +1,7 @@
-"""Computes one after the other: the words that are followed, pooling in turns, steps of two rows."""
+"""Computes one after the other: words that are followed, pooling in turns, steps of two rows, lines in quarters."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from golden.interpret import Dram, Interpreter
 from golden.verify_compute import Computes
 from hw.errors import BadInput
 from hw.instructions import Compute, Pool, Window
-from hw.params import PRESETS, preset
+from hw.params import PRESETS, QUARTERS, TileParams, preset
 from tests.golden.maps import Map
 from tests.golden.programs import Program, random_case
 
@@ -88,3 +89,53 @@ def test_steps_of_two_rows_want_an_even_split_of_the_groups() -> None:
     wanted = "paired wants groups in two rows of whole cells, odd has 3: set paired 0"
     with pytest.raises(BadInput, match=wanted):
         computes.take(Compute(paired=1, lines=1, neurons=1))
+
+
+def _in_quarters(p: TileParams) -> tuple[Window, Compute]:
+    """A compute of several tiles with a line in quarters, and its window."""
+    for seed in range(100):
+        code = random_case(seed, p).program.code
+        computes = [item for item in code if isinstance(item, Compute)]
+        windows = [item for item in code if isinstance(item, Window)]
+        c = computes[0]
+        rows = QUARTERS < c.row_steps < c.tile < c.steps and c.tile % c.row_steps == 0
+        if len(computes) == 1 and c.quarters and rows and c.row_steps % QUARTERS:
+            return windows[0], c
+    raise AssertionError("no random compute is like this")
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"lines": 1}, "quarters want lines before, stride 1 and paired 0"),
+        ({"stride": 2}, "quarters want lines before, stride 1 and paired 0"),
+        ({"quarters": 3}, r"3 quarters want 9 to 12 last_lanes, not \d"),
+        ({"sum_last": -1}, r"quarters want accumulators in fours, not \d+ to \d+"),
+        ({"tile": 1}, r"quarters want tiles of whole rows of \d+ steps, or of fours in rows of fours, not \d+"),
+        ({"quarter_tile": 1}, r"quarter_tile wants \d+, not \d+"),
+        ({"row_rest": 1}, r"row_rest wants \d, not \d"),
+        ({"quarter_columns": -1}, r"no slot serves cell \d of position \d with columns \d"),
+    ],
+)  # fmt: skip
+def test_quarters_that_are_refused(changes: dict[str, int], wanted: str) -> None:
+    """lines, stride, quarters are set, other fields grow by the number."""
+    p = preset("paper32")
+    window, c = _in_quarters(p)
+    set_to = ("lines", "stride", "quarters")
+    changed = replace(c, **{k: v if k in set_to else getattr(c, k) + v for k, v in changes.items()})
+    for compute, match in ((c, None), (changed, wanted)):
+        computes = Computes(p)
+        computes.take_window(window)
+        if match is None:
+            computes.take(compute)
+        else:
+            with pytest.raises(BadInput, match=match):
+                computes.take(compute)
+
+
+def test_quarters_want_a_tile_that_has_them() -> None:
+    p = preset("odd")
+    computes = Computes(p)
+    computes.take_window(Map(1, 1, 1, 1).window(p, 1, 0, 1, 1))
+    with pytest.raises(BadInput, match="quarters want a tile that has them, odd has none: set quarters 0"):
+        computes.take(Compute(quarters=1, lines=1, neurons=1))
