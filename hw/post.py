@@ -29,8 +29,8 @@ class PostProcess(Component):
 
     Members: push : In(1), config : In(Compute fields), ready : Out(1), the queue of computes (four deep).
     complete : In, accumulators that got their last sum in this cycle. drain_index, relu, limb, limb_top : Out, words :
-    In(NFU-3 of that index). taken : Out(1), they are taken in this cycle; drained : Out(1), and that accumulator is free. neurons :
-    Out, lanes in use in it: channels times pixels of its step.
+    In(NFU-3 of that index). taken : Out(1), they are taken in this cycle; drained : Out(1), and that accumulator is
+    free. neurons : Out, lanes in use in it: channels times pixels of its step.
     score : Out(1), its wide sums are scores, of score_neurons : Out classes from score_base : Out on. drain_index and
     these hold in the two cycles after, and until another compute begins.
     pool : Out(pool_control), pool_words : Out, pool_neurons : Out, lanes in use there, pool_readers : Out, lanes that
