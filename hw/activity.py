@@ -45,7 +45,7 @@ class Count:
 
 #: Events of hw.events.TOGGLES that are counts of named signals.
 COUNTS: dict[str, Count] = {
-    "toggle_digit": Count(("neuron.operands",), times=("neuron.weights",), seen=Seen.DIGITS, by_lane=True),
+    "toggle_digit": Count(("neuron.operands",), times=("neuron.products.weights",), seen=Seen.DIGITS, by_lane=True),
     "toggle_mask": Count(("neuron.lanes3",), times=("neuron.products.product_*",), by_lane=True),
     "toggle_addend": Count(("neuron.addend",)),
     "toggle_stored": Count(("neuron.accumulators.stored",)),

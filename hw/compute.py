@@ -4,15 +4,15 @@ Issue is stage 0 of the pipeline; a ``Step`` travels behind it: stage 1 reads SB
 2 multiplies, 3 adds, 4 accumulates. Nothing stalls behind issue.
 """
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.cursor import Cursor
 from hw.instructions import LINES_BITS, SHIFT_BITS
 from hw.isa import Isa, Opcode
-from hw.params import bits_for
-from hw.signatures import below, instruction_layout
+from hw.params import QUARTERS, bits_for
+from hw.signatures import below, indices_layout, instruction_layout
 from hw.window import WindowLanes, lanes_layout, places_layout
 
 
@@ -20,11 +20,14 @@ def step_layout(isa: Isa) -> data.StructLayout:
     """What travels down the pipeline with an issued line of a step.
 
     lanes, start, place, paired: where each lane of each pixel finds its word, see WindowLanes. neurons: of one group;
-    pixels: of this step; active: neurons that compute, none where nothing is added. index: accumulator. first,
-    complete: it takes its first, its last sum. zero: the first one starts at 0; shift: digits that what is added is
-    shifted by.
+    pixels: of this step; active: neurons that compute, none where nothing is added. index: of each bank of accumulators
+    the word that is added to, if one is. first: it takes its first sum, which starts at 0 with zero; complete: how many
+    take their last one. shift: digits that what is added is shifted by.
+    Only with quarter_lanes: sums: the banks that are added to. split: up to four steps are taken at once, in quarter
+    ``quarter`` of the line (else 0); that whose accumulator lies in bank b, by the lanes of quarter b.
     """
     p = isa.params
+    quarters = {"sums": p.sum_banks, "split": 1, "quarter": range(QUARTERS)} if p.quarter_lanes else {}
     return data.StructLayout(
         {
             "lanes": lanes_layout(p),
@@ -33,12 +36,13 @@ def step_layout(isa: Isa) -> data.StructLayout:
             "paired": 1,
             "active": p.neurons,
             "neurons": bits_for(p.neurons + 1),
-            "pixels": bits_for(p.groups + 1),
-            "index": bits_for(p.accumulators),
+            "pixels": bits_for(p.sum_banks * p.groups + 1),
+            "index": indices_layout(p),
             "first": 1,
             "zero": 1,
             "shift": SHIFT_BITS,
-            "complete": 1,
+            "complete": range(p.sum_banks + 1),
+            **quarters,
         }
     )
 
@@ -88,7 +92,8 @@ class ComputeEngine(Component):
     cycle : Out(Cycle).
 
     Timing: one cycle to take a window or a compute, one for a bias line, then one line of one step per cycle. A
-    window, and a compute without a bias line that may start, is taken with the last issue of the compute before it. A
+    window, and a compute without a bias line that may start, is taken with the last issue of the compute before it. Of
+    a last line in quarters, each quarter takes up to four steps a cycle. A
     step whose cells are held already (see Cursor), or that has no lanes, reads nothing and does not wait for the port.
     While the engine is ``crowded``, a compute with tiles of one step waits: it would leave SB no cycle.
     In the first line of ``first`` computes every step takes its accumulator, and waits until that is free.
@@ -138,25 +143,35 @@ class ComputeEngine(Component):
         step = Signal(range(p.accumulators))  # of the tile
         base, index = Signal(range(p.accumulators)), Signal(range(p.accumulators))  # accumulators: tile's first, step's
         next_index = Signal(range(p.accumulators))
+        # A tile's steps pass once for a line, but for every quarter of a split one; more: another quarter comes.
+        quarter, steps = Signal(range(QUARTERS)), Signal(range(p.sum_banks + 1))
+        split, next_split, more, last_pass = Signal(), Signal(), Signal(), Signal()
+        length, pixels = Mux(next_split, c.quarter_tile, c.tile), cursor.pixels  # of the next pass; of a group each
+        if p.quarter_lanes:
+            pixels = Mux(cursor.pixels > c.groups, c.groups, cursor.pixels)
         taken, freed, used = (Signal(p.accumulators, name=name) for name in ("taken", "freed", "used"))
         last_line, last_step, tile_done, ends = Signal(), Signal(), Signal(), Signal()
         lanes_left = Signal(range(p.synapses + 1))
         adds, reads, yields, start = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             tile_done.eq(last_step | cursor.last),
-            ends.eq(self.issue & last_line & cursor.last),
+            last_pass.eq(last_line & ~more),
+            ends.eq(self.issue & last_pass & cursor.last),
             lanes_left.eq(Mux(last_line, c.last_lanes, window.taps)),
             adds.eq(lanes_left != 0),
             reads.eq(adds & cursor.fresh),
             yields.eq(self.crowded & adds & (c.tile == 1)),
-            next_index.eq(Mux(index == c.sum_last, c.sum_first, index + 1)),
             window.window.eq(self.head_window),
             window.at.eq(cursor.place),
             window.advance.eq(self.issue),
             window.begin.eq(start),
             window.next_at.eq(cursor.next_place),
             window.next_in_w.eq(Mux(start, head.in_w, c.in_w)),
-            window.next_columns.eq(Mux(start, head.columns, c.columns)),
+            window.next_columns.eq(Mux(start, head.columns, Mux(next_split, c.quarter_columns, c.columns))),
+            window.split.eq(split),
+            window.quarter.eq(quarter),
+            window.turn.eq(index),
+            window.groups.eq(c.groups),
             window.pixels.eq(cursor.pixels),
             window.lanes_left.eq(lanes_left),
             *(getattr(window, name).eq(getattr(c, name)) for name in ("paired", "in_h", "ring_rows", "ring_back")),
@@ -171,17 +186,30 @@ class ComputeEngine(Component):
             self.step.start.eq(window.start),
             self.step.place.eq(window.place),
             self.step.paired.eq(c.paired),
-            self.step.active.eq(Mux(adds, below(c.neurons * cursor.pixels, p.neurons), 0)),
+            self.step.active.eq(Mux(adds, below(c.neurons * pixels, p.neurons), 0)),
             self.step.neurons.eq(c.neurons),
             self.step.pixels.eq(cursor.pixels),
-            self.step.index.eq(index),
             self.step.first.eq(c.first & (line == 0)),
             self.step.zero.eq(c.zero),
             self.step.shift.eq(c.shift),
-            self.step.complete.eq(c.finish & last_line),
+            self.step.complete.eq(Mux(c.finish & last_pass, steps, 0)),
             cursor.config.eq(c),
             cursor.head.eq(head),
+            cursor.split.eq(split),
+            cursor.next_split.eq(next_split),
+            next_index.eq(self._accumulators(m, c, index, steps)),
         ]
+        if p.quarter_lanes:
+            m.d.comb += [
+                split.eq(last_line & (c.quarters != 0)),
+                more.eq(split & (quarter + 1 != c.quarters)),
+                next_split.eq(Mux(tile_done & ~more, (line + 2 == c.lines) & (c.quarters != 0), split)),
+                steps.eq(Mux(split, Mux(cursor.row_ends, c.row_rest, QUARTERS), 1)),
+                self.step.split.eq(split),
+                self.step.quarter.eq(quarter),
+            ]
+        else:
+            m.d.comb += steps.eq(1)
 
         allocate, room = Signal(), Signal()
         ordered, may_start = Signal(), Signal()
@@ -219,24 +247,27 @@ class ComputeEngine(Component):
         m.d.comb += [
             self.read.eq((state == State.RUN) & room & reads & ~yields),
             self.hold.eq(state == State.RUN),
-            self.fetch.weights.eq(self.issue & adds & (step == 0)),
+            self.fetch.weights.eq(self.issue & adds & (step == 0) & (quarter == 0)),
             self.head_ready.eq(start | window.set),
             self.post_push.eq(start),
             cursor.start.eq(start),
             cursor.advance.eq(self.issue),
-            cursor.rewind.eq(tile_done & ~last_line),
-            cursor.mark.eq(tile_done & last_line),
-            window.step.eq(tile_done),
-            window.rewind.eq(tile_done & last_line),
+            cursor.rewind.eq(tile_done & ~last_pass),
+            cursor.mark.eq(tile_done & last_pass),
+            window.step.eq(tile_done & ~more),
+            window.rewind.eq(tile_done & last_pass),
         ]
 
         m.d.sync += used.eq((used | taken) & ~freed)
         with m.If(self.issue):
-            m.d.sync += [step.eq(step + 1), last_step.eq(step + 2 == c.tile), index.eq(next_index)]
+            m.d.sync += [step.eq(step + 1), last_step.eq(step + 2 == length), index.eq(next_index)]
             with m.If(tile_done):
-                m.d.sync += [step.eq(0), last_step.eq(c.tile == 1), index.eq(base), sb_row.eq(sb_row + 1)]
-                m.d.sync += [line.eq(line + 1), last_line.eq(line + 2 == c.lines)]
-                with m.If(last_line):
+                m.d.sync += [step.eq(0), last_step.eq(length == 1), index.eq(base)]
+                if p.quarter_lanes:
+                    m.d.sync += quarter.eq(Mux(more, quarter + 1, 0))
+                with m.If(~more):
+                    m.d.sync += [sb_row.eq(sb_row + 1), line.eq(line + 1), last_line.eq(line + 2 == c.lines)]
+                with m.If(last_pass):
                     m.d.sync += [line.eq(0), last_line.eq(c.lines == 1), sb_row.eq(c.sb_row)]
                     m.d.sync += [base.eq(next_index), index.eq(next_index)]
         with m.If(ends):
@@ -248,3 +279,21 @@ class ComputeEngine(Component):
         with m.If(self.clear):
             m.d.sync += self.read_done.eq(0)
         return m
+
+    def _accumulators(self, m: Module, c: data.View, index: Value, steps: Value) -> Value:
+        """Words of the banks, and which of them ``steps`` steps from accumulator ``index`` on add to; returns the
+        accumulator behind them. Only a ring that four divides has more than one step, in banks of their own."""
+        p = self._isa.params
+        if not p.quarter_lanes:
+            m.d.comb += self.step.index[0].eq(index)
+            return Mux(index == c.sum_last, c.sum_first, index + 1)
+        ring, behind = c.sum_last - c.sum_first + 1, index + steps
+        place, word = index[:2], index[2:]
+        for b in range(p.sum_banks):
+            here = Signal(len(word) + 1, name=f"word_{b}")  # of the first accumulator from index on that lies in bank b
+            m.d.comb += [
+                here.eq(word + (place > b)),
+                self.step.index[b].eq(here - Mux(Cat(Const(b, 2), here) > c.sum_last, ring >> 2, 0)),
+                self.step.sums[b].eq((b - place)[:2] < steps),
+            ]
+        return Mux(behind > c.sum_last, behind - ring, behind)

@@ -5,6 +5,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.isa import MAP_BITS, Isa, Opcode
+from hw.params import QUARTERS
 from hw.signatures import PairAdder, instruction_layout, pair_layout
 
 
@@ -24,10 +25,11 @@ def place_layout(isa: Isa) -> data.StructLayout:
 class Cursor(Component):
     """Members: start : In(1), take ``head``, the first step of a compute. head, config : In(Compute fields), config is
     what was taken. advance : In(1), on to the next step; with ``rewind`` to the first step of the tile instead, with
-    ``mark`` the next step begins a tile. start wins.
+    ``mark`` the next step begins a tile. start wins. split : In(1), the step is four steps of a row, or the rest of it
+    (Compute.quarters), next_split : In(1), with advance so is the next one; tiles without quarter_lanes ignore both.
     place : Out(place_layout), the step's; next_place : Out, that of the step after it, with advance or start. pixels :
     Out, of the step: of a paired one the groups of both its rows, or the columns where its second row is missing.
-    last : Out(1), it is the compute's last one.
+    row_ends : Out(1), it is the last one of its row, or of both. last : Out(1), it is the compute's last one.
     fresh : Out(1), its cells have to be read: it is the first of a row or came by start, rewind or mark, or its origin
     lies in another cell than that of the step before.
     Timing: outputs but next_place are registers, or combinational in them and config; commands act at the next edge.
@@ -44,9 +46,12 @@ class Cursor(Component):
                 "advance": In(1),
                 "rewind": In(1),
                 "mark": In(1),
+                "split": In(1),
+                "next_split": In(1),
                 "place": Out(place_layout(isa)),
                 "next_place": Out(place_layout(isa)),
-                "pixels": Out(range(isa.params.groups + 1)),
+                "pixels": Out(range(isa.params.sum_banks * isa.params.groups + 1)),
+                "row_ends": Out(1),
                 "last": Out(1),
                 "fresh": Out(1),
             }
@@ -62,8 +67,10 @@ class Cursor(Component):
         now, tile, following, first, then = (
             Signal(state, name=name) for name in ("now", "tile", "following", "first", "then")
         )
-        row_ends, moves = Signal(), Signal()
+        row_ends, moves = self.row_ends, Signal()
         paired: Value = c.paired if p.pairs_rows else Const(0)
+        split: Value = self.split if p.quarter_lanes else Const(0, 1)
+        next_split: Value = self.next_split & ~self.start if p.quarter_lanes else Const(0, 1)
         m.d.comb += [
             self.place.eq(now.place),
             self.next_place.eq(then.place),
@@ -81,9 +88,18 @@ class Cursor(Component):
 
         sub = Signal(range(2 * p.cell_words))
         carry = Signal()
-        m.d.comb += [sub.eq(now.place.sub + c.step_sub), carry.eq(sub >= p.cell_words)]
-        m.d.comb += moves.eq(carry | (c.step_cells != 0))
-        beside = pairs.add(now.place.cell, 0, c.step_cells + carry)
+        m.d.comb += [
+            sub.eq(now.place.sub + Mux(split, 0, c.step_sub)),
+            carry.eq(sub >= p.cell_words),
+            moves.eq(split | carry | (c.step_cells != 0)),
+        ]
+        cells, across = c.step_cells + carry, Mux(c.groups == 1, c.stride, c.groups)  # stride 1 with more groups
+        columns: Value = c.groups
+        if p.quarter_lanes:  # whole cells
+            columns = Mux(split, c.groups * QUARTERS, c.groups)
+            across = Mux(split, c.groups * QUARTERS, across)
+            cells = Mux(split, c.groups * (QUARTERS // p.cell_words), cells)
+        beside = pairs.add(now.place.cell, 0, cells)
         below, next_row = pairs.add(now.row_cell, c.step_y_row, c.step_y_bank), Signal(pair_layout(isa))
         ring_y, wraps = Signal(signed(MAP_BITS + 1)), Signal()
         m.d.comb += [
@@ -106,10 +122,10 @@ class Cursor(Component):
         with m.Else():
             m.d.comb += [
                 following.eq(now),
-                following.place.x.eq(now.place.x + Mux(c.groups == 1, c.stride, c.groups)),  # stride 1 with more groups
+                following.place.x.eq(now.place.x + across),
                 following.place.cell.eq(beside),
                 following.place.sub.eq(Mux(carry, sub - p.cell_words, sub)),
-                following.cols_left.eq(now.cols_left - c.groups),
+                following.cols_left.eq(now.cols_left - columns),
             ]
 
         # advance comes late: it only enables
@@ -121,6 +137,8 @@ class Cursor(Component):
             with m.If(self.mark):
                 m.d.sync += tile.eq(following)
         groups = Mux(self.start, head.groups, c.groups)
+        if p.quarter_lanes:
+            groups = Mux(next_split, groups * QUARTERS, groups)
         part, both_rows = Signal(), Signal()  # of the groups' pixels the step has those of the row, or all
         m.d.comb += part.eq(then.cols_left <= groups)
         if p.pairs_rows:

@@ -4,7 +4,7 @@ Gating makes two separate promises. Values: a gated lane adds nothing. Stillness
 everything behind it keep their bits.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Component, In, Out
 
@@ -12,7 +12,7 @@ from hw.events import COUNTER_BITS
 from hw.instructions import LIMB_BITS
 from hw.isa import isa
 from hw.params import TileParams
-from hw.signatures import line_layout
+from hw.signatures import indices_layout, line_layout, sums_layout
 from hw.toggles import registers
 
 
@@ -61,11 +61,12 @@ class Products(Component):
 
 
 class Sum(Component):
-    """NFU-2 of one neuron: balanced adder tree over the products, one register behind it.
+    """NFU-2 of one neuron: balanced adder tree over the products, behind it a register for each bank of accumulators.
 
-    Members: product_<i> : In. lanes : In(synapses), products that count (a held one is masked). en : In(1).
-    total : Out(signed(accumulator_width)). toggles : Out(COUNTER_BITS) (activity only).
-    Timing: latency 1, neither provides nor respects back pressure; without ``en`` the register holds.
+    Members: product_<i> : In. lanes : In(synapses), products that count (a held one is masked). en : In(sum_banks).
+    split : In(1), register b takes the sum of the products of lane quarter b, else that of all (without quarter_lanes
+    always). total : Out(sums_layout), the registers. toggles : Out(COUNTER_BITS) (activity only).
+    Timing: latency 1, neither provides nor respects back pressure; without its ``en`` a register holds.
     """
 
     latency = 1
@@ -76,9 +77,10 @@ class Sum(Component):
         super().__init__(
             {
                 "lanes": In(p.synapses),
-                "en": In(1),
+                "en": In(p.sum_banks),
+                "split": In(1),
                 "clear": In(1),
-                "total": Out(signed(p.accumulator_width)),
+                "total": Out(sums_layout(p)),
                 "toggles": Out(COUNTER_BITS),
                 **members,
             }
@@ -93,65 +95,82 @@ class Sum(Component):
             masked = Signal(signed(p.accumulator_width), name=f"masked_{i}")
             m.d.comb += masked.eq(Mux(self.lanes[i], product, 0))
             terms.append(masked)
-        level = 0
-        while len(terms) > 1:
-            sums: list[Value] = []
-            for i in range(0, len(terms) - 1, 2):
-                node = Signal(signed(p.accumulator_width), name=f"node_{level}_{i // 2}")
-                m.d.comb += node.eq(terms[i] + terms[i + 1])
-                sums.append(node)
-            terms = sums + terms[len(terms) & ~1 :]
-            level += 1
-        held, count = registers(m, "sum", p.activity, [self.en], [terms[0]], self.clear)
-        m.d.comb += self.total.eq(held[0])
+        if p.quarter_lanes:
+            size = p.quarter_lanes
+            parts = [self._tree(m, f"quarter_{b}", terms[b * size : (b + 1) * size]) for b in range(p.sum_banks)]
+            whole = self._tree(m, "node", parts)
+            values = [Signal(signed(p.accumulator_width), name=f"value_{b}") for b in range(p.sum_banks)]
+            m.d.comb += [value.eq(Mux(self.split, part, whole)) for value, part in zip(values, parts, strict=True)]
+            held, count = registers(m, "sum", p.activity, list(self.en), values, self.clear)
+        else:
+            held, count = registers(m, "sum", p.activity, [self.en], [self._tree(m, "node", terms)], self.clear)
+        m.d.comb += self.total.eq(Cat(*held))
         if count is not None:
             m.d.comb += self.toggles.eq(count)
         return m
 
+    def _tree(self, m: Module, name: str, terms: list[Value]) -> Value:
+        """The sum of ``terms``, neighbours first."""
+        level = 0
+        while len(terms) > 1:
+            sums: list[Value] = []
+            for i in range(0, len(terms) - 1, 2):
+                node = Signal(signed(self._p.accumulator_width), name=f"{name}_{level}_{i // 2}")
+                m.d.comb += node.eq(terms[i] + terms[i + 1])
+                sums.append(node)
+            terms = sums + terms[len(terms) & ~1 :]
+            level += 1
+        return terms[0]
+
 
 class Accumulators(Component):
-    """Partial sums of one neuron: ``accumulators`` words, written one a cycle.
+    """Partial sums of one neuron: ``accumulators`` words in ``sum_banks`` banks, each written one a cycle.
 
-    Members: en, index, addend : the sum to add. first : In(1), start from ``bias`` instead of the stored word.
-    drain_index : In, drain : Out(signed), the word at drain_index in the same cycle.
-    stored, written : Out(signed), the word at index and what the write of this cycle makes of it.
+    Members, by bank: en : In(sum_banks), index : In(indices_layout), addend : In(sums_layout), the sum to add.
+    first : In(1), start from ``bias`` instead of the stored words.
+    drain_index : In, drain : Out(signed), accumulator drain_index in the same cycle.
+    stored, written : Out(sums_layout), the banks' words at index and what this cycle's writes make of them.
     Timing: a written word can be read in the next cycle.
     """
 
     def __init__(self, p: TileParams) -> None:
         self._p = p
-        index = range(p.accumulators)
         super().__init__(
             {
-                "en": In(1),
-                "index": In(index),
+                "en": In(p.sum_banks),
+                "index": In(indices_layout(p)),
                 "first": In(1),
-                "addend": In(signed(p.accumulator_width)),
+                "addend": In(sums_layout(p)),
                 "bias": In(signed(p.accumulator_width)),
-                "drain_index": In(index),
+                "drain_index": In(range(p.accumulators)),
                 "drain": Out(signed(p.accumulator_width)),
-                "stored": Out(signed(p.accumulator_width)),
-                "written": Out(signed(p.accumulator_width)),
+                "stored": Out(sums_layout(p)),
+                "written": Out(sums_layout(p)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         p = self._p
-        m.submodules.words = words = Memory(shape=signed(p.accumulator_width), depth=p.accumulators, init=[])
-        write = words.write_port()
-        read = words.read_port(domain="comb")
-        drain = words.read_port(domain="comb")
-        m.d.comb += [
-            read.addr.eq(self.index),
-            write.addr.eq(self.index),
-            write.en.eq(self.en),
-            self.stored.eq(read.data),
-            self.written.eq(Mux(self.first, self.bias, self.stored) + self.addend),
-            write.data.eq(self.written),
-            drain.addr.eq(self.drain_index),
-            self.drain.eq(drain.data),
-        ]
+        banks, drained = p.sum_banks, []
+        bank_bits = (banks - 1).bit_length()
+        for b in range(banks):
+            words = Memory(shape=signed(p.accumulator_width), depth=p.accumulators // banks, init=[])
+            m.submodules["words" if banks == 1 else f"words_{b}"] = words
+            write = words.write_port()
+            read = words.read_port(domain="comb")
+            drain = words.read_port(domain="comb")
+            m.d.comb += [
+                read.addr.eq(self.index[b]),
+                write.addr.eq(self.index[b]),
+                write.en.eq(self.en[b]),
+                self.stored[b].eq(read.data),
+                self.written[b].eq(Mux(self.first, self.bias, self.stored[b]) + self.addend[b]),
+                write.data.eq(self.written[b]),
+                drain.addr.eq(self.drain_index >> bank_bits),
+            ]
+            drained.append(drain.data)
+        m.d.comb += self.drain.eq(Array(drained)[self.drain_index[:bank_bits]] if bank_bits else drained[0])
         return m
 
 

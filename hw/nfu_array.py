@@ -23,7 +23,7 @@ class NfuArray(Component):
     """Members: issue, step : In, fetch : In, of stage 0. line : In(row of a buffer), the gathered words, at stage 1.
     sb_write : In(neurons), sb_row, sb_lanes : In, sb_lines : In, and which of them each neuron takes, sb_pick : In;
     sb_granted : Out, DMA's writes into SB; reads go first.
-    complete : Out(1), an accumulator got its last sum. drain_index, relu, limb, limb_top : In, words, wide : Out.
+    complete : Out, how many accumulators got their last sum. drain_index, relu, limb, limb_top : In, words, wide : Out.
     pool : In(control), pool_words : In, pooled : Out, vertical pooling in neurons below ``neurons`` : In; those below
     ``readers`` : In read.
     products, accumulates, gated, sb_reads : Out, events of the cycle. clear : In, toggles : Out (activity only).
@@ -52,7 +52,7 @@ class NfuArray(Component):
                 "sb_lines": In(data.ArrayLayout(line_layout(p), p.lines_per_beat)),
                 "sb_pick": In(data.ArrayLayout(bits_for(p.lines_per_beat), p.neurons)),
                 "sb_granted": Out(1),
-                "complete": Out(1),
+                "complete": Out(range(p.sum_banks + 1)),
                 "drain_index": In(range(p.accumulators)),
                 "relu": In(1),
                 "limb": In(LIMB_BITS),
@@ -66,7 +66,7 @@ class NfuArray(Component):
                 "pooled": Out(pooled_layout(p)),
                 "products": Out(range(lanes + 1)),
                 "gated": Out(range(lanes + 1)),
-                "accumulates": Out(range(p.neurons + 1)),
+                "accumulates": Out(range(p.sum_banks * p.neurons + 1)),
                 "sb_reads": Out(range(lanes + 1)),
                 "clear": In(1),
                 "operand_toggles": Out(COUNTER_BITS),
@@ -78,12 +78,10 @@ class NfuArray(Component):
         m = Module()
         isa, p = self._isa, self._isa.params
         first_valid, step, fetch = Signal(), Signal(step_layout(isa)), Signal(fetch_layout(isa))  # stage 1
-        tail = data.StructLayout(
-            {
-                name: step_layout(isa)[name].shape
-                for name in ("active", "neurons", "index", "first", "zero", "shift", "complete")
-            }
-        )
+        names = ["active", "neurons", "index", "first", "zero", "shift", "complete"]
+        if p.quarter_lanes:
+            names += ["sums", "split", "quarter"]
+        tail = data.StructLayout({name: step_layout(isa)[name].shape for name in names})
         stages = {i: Signal(data.StructLayout({"valid": 1, "step": tail}), name=f"stage_{i}") for i in (2, 3, 4)}
         lanes_2, lanes_3 = Signal(lanes_layout(p)), Signal(lanes_layout(p))
         bias_2, bias_3, bias_bank = Signal(p.neurons), Signal(), Signal(isa.neuron_bits)
@@ -126,8 +124,8 @@ class NfuArray(Component):
                 neuron.operands.eq(Array(operands)[pixel_2]),
                 neuron.lanes2.eq(Mux(active[2], lanes_2.as_value().word_select(pixel_2, p.synapses), 0)),
                 neuron.lanes3.eq(lanes_3.as_value().word_select(pixel_3, p.synapses)),
-                neuron.sum_en.eq(active[3]),
-                neuron.acc_en.eq(active[4]),
+                neuron.sum_en.eq(self._banks(active[3], stages[3].step)),
+                neuron.acc_en.eq(self._banks(active[4], stages[4].step)),
                 neuron.acc_index.eq(stages[4].step.index),
                 neuron.acc_first.eq(stages[4].step.first),
                 neuron.acc_zero.eq(stages[4].step.zero),
@@ -147,12 +145,18 @@ class NfuArray(Component):
                 self.pooled[n].eq(neuron.pooled),
                 neuron.clear.eq(self.clear),
             ]
+            if p.quarter_lanes:
+                m.d.comb += [
+                    neuron.split2.eq(stages[2].step.split),
+                    neuron.quarter2.eq(stages[2].step.quarter),
+                    neuron.split3.eq(stages[3].step.split),
+                ]
         if p.activity:
             for i in range(len(NEURON_TOGGLES)):
                 m.d.comb += self.neuron_toggles[i].eq(sum(neuron.toggles[i] for neuron in neurons))
 
         m.d.comb += [
-            self.complete.eq(stages[4].valid & stages[4].step.complete),
+            self.complete.eq(Mux(stages[4].valid, stages[4].step.complete, 0)),
             self.products.eq(Mux(first_valid, popcount(step.lanes.as_value()) * step.neurons, 0)),
             self.gated.eq(Mux(first_valid, p.neurons * p.synapses - self.products, 0)),
             self.accumulates.eq(Mux(first_valid & step.active[0], step.neurons * step.pixels, 0)),
@@ -206,6 +210,10 @@ class NfuArray(Component):
             m.d.comb += part.eq(Cat(words, words[:behind]))
             parts.append(part)
         return parts
+
+    def _banks(self, active: Value, step: data.View) -> Value:
+        """Banks of a neuron's accumulators that a step adds to."""
+        return Mux(active, step.sums, 0) if self._isa.params.quarter_lanes else active
 
     def _pixel(self, neuron: int, neurons: Value) -> Value:
         """Pixel that a neuron works on, when a group has ``neurons``; of a neuron in no group, any."""

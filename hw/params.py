@@ -262,6 +262,12 @@ class TileParams:
         return self.synapses // QUARTERS if even else 0
 
     @property
+    def sum_banks(self) -> int:
+        """Banks that a neuron's accumulators lie in: number a is in bank ``a % sum_banks``. One, or one for each of the
+        steps that a line in quarters takes at a time."""
+        return QUARTERS if self.quarter_lanes else 1
+
+    @property
     def clock_mhz(self) -> float:
         return 1e3 / self.clock_ns
 

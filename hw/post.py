@@ -28,9 +28,9 @@ class PostProcess(Component):
     """Works through the computes in order, one step's result vector at a time.
 
     Members: push : In(1), config : In(Compute fields), ready : Out(1), the queue of computes (four deep).
-    complete : In(1), an accumulator got its last sum. drain_index, relu, limb, limb_top : Out, words : In(NFU-3 of
-    that index). taken : Out(1), they are taken in this cycle; drained : Out(1), and that accumulator is free. neurons :
-    Out, lanes in use in it: channels times pixels of its step.
+    complete : In, accumulators that got their last sum in this cycle. drain_index, relu, limb, limb_top : Out, words :
+    In(NFU-3 of that index). taken : Out(1), they are taken in this cycle; drained : Out(1), and that accumulator is
+    free. neurons : Out, lanes in use in it: channels times pixels of its step.
     score : Out(1), its wide sums are scores, of score_neurons : Out classes from score_base : Out on. drain_index and
     these hold in the two cycles after, and until another compute begins.
     pool : Out(pool_control), pool_words : Out, pool_neurons : Out, lanes in use there, pool_readers : Out, lanes that
@@ -57,7 +57,7 @@ class PostProcess(Component):
                 "push": In(1),
                 "config": In(instruction_layout(isa, Opcode.COMPUTE)),
                 "ready": Out(1),
-                "complete": In(1),
+                "complete": In(range(p.sum_banks + 1)),
                 "drain_index": Out(range(p.accumulators)),
                 "relu": Out(1),
                 "limb": Out(LIMB_BITS),

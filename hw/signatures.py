@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
 
 from hw.isa import Isa, Opcode
-from hw.params import TileParams
+from hw.params import TileParams, bits_for
 
 RESULTS = ("output", "second")  # the cells of results that may be written in a cycle, the one that goes first in front
 LOADED = ("late", "load")  # the two beats that loads may be writing to a neuron buffer, the older one first
@@ -36,6 +36,16 @@ def row_layout(p: TileParams) -> data.ArrayLayout:
 def wide_layout(p: TileParams) -> data.ArrayLayout:
     """One exact sum per neuron."""
     return data.ArrayLayout(signed(p.accumulator_width), p.neurons)
+
+
+def sums_layout(p: TileParams) -> data.ArrayLayout:
+    """A neuron's exact sums, one for each bank of its accumulators."""
+    return data.ArrayLayout(signed(p.accumulator_width), p.sum_banks)
+
+
+def indices_layout(p: TileParams) -> data.ArrayLayout:
+    """A word of each bank of accumulators: number ``a`` is word ``a // sum_banks`` of bank ``a % sum_banks``."""
+    return data.ArrayLayout(unsigned(bits_for(p.accumulators // p.sum_banks)), p.sum_banks)
 
 
 def result_layout(p: TileParams) -> data.ArrayLayout:

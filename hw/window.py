@@ -1,13 +1,15 @@
 """Which cells a step reads for a weight line, and where each lane finds its words (see hw.instructions.Window)."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from typing import NamedTuple
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import Component, In, Out
 
 from hw.cursor import place_layout
 from hw.instructions import COLUMN_BITS, UNUSED
 from hw.isa import KERNEL_BITS, MAP_BITS, Isa, Opcode
-from hw.params import TileParams, bits_for
+from hw.params import QUARTERS, TileParams, bits_for
 from hw.signatures import PairAdder, below, instruction_layout, pair_layout, popcount, rotate
 
 
@@ -19,6 +21,15 @@ def lanes_layout(p: TileParams) -> data.ArrayLayout:
 def places_layout(p: TileParams) -> data.ArrayLayout:
     """A word of a gathered row of a buffer for each lane."""
     return data.ArrayLayout(range(p.row_words), p.synapses)
+
+
+class Element(NamedTuple):
+    """What a lane works on: its column in the window and run, whether it is there, and in which pixels of a step."""
+
+    column: Value
+    run: Value
+    used: Value
+    pixels: Value
 
 
 def _clamped(m: Module, name: str, value: Value, most: int) -> Signal:
@@ -36,6 +47,10 @@ class WindowLanes(Component):
     at : In(place_layout), the step's origin. pixels : In, of the step. lanes_left : In, lanes that the line uses.
     paired, in_h, ring_rows, ring_back : In, of the Compute. A paired step with pixels in the upper half of the groups
     has a second row, that below the first: pixel j of it lies at column j less half of the groups.
+    split, quarter, turn, groups : In: the step is up to four steps of ``groups`` pixels each, ``pixels`` together, in a
+    quarter of the line (Compute.quarters). Lane i of lane quarter b works on lane i of ``quarter``, for the step
+    (b - turn) modulo 4 of them, whose pixels lie as many times ``groups`` columns further. Ignored without
+    quarter_lanes.
     begin : In(1), the next step is a Compute's first one, on the first line. next_at : In(place_layout), next_in_w,
     next_columns : In, of the next step, with advance or begin.
     banks : Out(banks), banks to read, row_<b> : Out, the row in bank b.
@@ -58,9 +73,13 @@ class WindowLanes(Component):
                 "step": In(1),
                 "taps": Out(range(p.synapses + 1)),
                 "at": In(place_layout(isa)),
-                "pixels": In(range(p.groups + 1)),
+                "pixels": In(range(p.sum_banks * p.groups + 1)),
                 "lanes_left": In(range(p.synapses + 1)),
                 "paired": In(1),
+                "split": In(1),
+                "quarter": In(range(QUARTERS)),
+                "turn": In(range(QUARTERS)),
+                "groups": In(range(p.groups + 1)),
                 "in_h": In(MAP_BITS),
                 "begin": In(1),
                 "next_at": In(place_layout(isa)),
@@ -90,8 +109,8 @@ class WindowLanes(Component):
         # lanes: the run of each, then what the run and its own column say
         starts = [Value.cast(0), *(kx[e] == 0 for e in range(1, n))]
         used = below(self.lanes_left, n)
-        last_run = Signal(range(n))
-        m.d.comb += last_run.eq(popcount(Cat(*starts) & used))
+        runs = self._counts(m, starts)
+        first_run, last_run = self._runs(m, starts, used, runs)
         inside_y, rows = Signal(n), []
         for i in range(n):
             y = self.at.y + ky[i]
@@ -103,8 +122,8 @@ class WindowLanes(Component):
             ]
             rows.append(row)
         beyond = self._beyond(m, first, ky)
-        self._lane_outputs(m, first, kx, self._counts(m, starts), beyond, inside_y, used)
-        reads = self._reads(m, beyond, last_run)
+        self._lane_outputs(m, first, self._elements(m, kx, runs, used), beyond, inside_y)
+        reads = self._reads(m, beyond, first_run, last_run)
         self._slots(m, first, origin, rows, reads & inside_y)
         return m
 
@@ -115,13 +134,29 @@ class WindowLanes(Component):
         m.d.comb += [room.eq(first.kernel_h - ky[0]), beyond.eq(Mux(first.gap, ~below(room, n), 0))]
         return beyond
 
-    def _reads(self, m: Module, beyond: Value, last_run: Value) -> Value:
-        """Positions that the line uses: those of its runs, and those below them when there is a second row."""
+    def _runs(self, m: Module, starts: list[Value], used: Value, runs: list[Value]) -> tuple[Value, Value]:
+        """First and last run that are used: of the line, or of its quarter."""
+        p = self._isa.params
+        n, size = p.synapses, p.quarter_lanes
+        last = Signal(range(n), name="last_run")
+        if not size:
+            m.d.comb += last.eq(popcount(Cat(*starts) & used))
+            return Const(0), last
+        first = Signal(range(n), name="first_run")
+        up_to = Cat(~self.split | (e // size <= self.quarter) for e in range(n))
+        m.d.comb += [
+            last.eq(popcount(Cat(*starts) & used & up_to)),
+            first.eq(Mux(self.split, Array(runs[::size])[self.quarter], 0)),
+        ]
+        return first, last
+
+    def _reads(self, m: Module, beyond: Value, first_run: Value, last_run: Value) -> Value:
+        """Positions that are used: those of these runs, and those below them when there is a second row."""
         p = self._isa.params
         n = p.synapses
         runs, taken = Signal(n, name="runs_used"), Signal(n, name="positions_used")
         m.d.comb += [
-            runs.eq(Cat(r <= last_run for r in range(n))),
+            runs.eq(Cat((r >= first_run) & (r <= last_run) for r in range(n))),
             taken.eq(runs & ~beyond | (runs & beyond) << 1),
         ]
         if not p.pairs_rows:
@@ -193,15 +228,39 @@ class WindowLanes(Component):
         m.d.comb += [run.eq(count) for run, count in zip(runs, counts, strict=True)]
         return list(runs)
 
+    def _elements(self, m: Module, kx: data.View, runs: list[Value], used: Value) -> list[Element]:
+        """What lanes work on: their own element of the line, or that of the quarter at work."""
+        p = self._isa.params
+        size = p.quarter_lanes
+        own = [Element(kx[e], runs[e], used[e], below(self.pixels, p.groups)) for e in range(p.synapses)]
+        if not size:
+            return own
+        layout = data.StructLayout({"column": KERNEL_BITS, "run": self._isa.run_bits, "used": 1})
+        found = []
+        for b in range(QUARTERS):
+            choice = Signal(range(QUARTERS), name=f"choice_{b}")
+            # pixels of the steps before the one of these lanes, and those that are left from it on
+            way = Signal(range((QUARTERS - 1) * p.groups + 1), name=f"way_{b}")
+            left = Signal(range(QUARTERS * p.groups + 1), name=f"left_{b}")
+            pixels = Signal(p.groups, name=f"pixels_of_{b}")
+            m.d.comb += [
+                choice.eq(Mux(self.split, self.quarter, b)),
+                way.eq(Mux(self.split, (b - self.turn)[:2] * self.groups, 0)),
+                left.eq(Mux(self.pixels > way, self.pixels - way, 0)),
+                pixels.eq(below(left, p.groups) & below(self.groups, p.groups)),
+            ]
+            for i in range(size):
+                element, parts = Signal(layout, name=f"element_{b * size + i}"), own[i::size]
+                column = Signal(range((1 << KERNEL_BITS) + (QUARTERS - 1) * p.groups), name=f"column_{b * size + i}")
+                m.d.comb += [
+                    element.eq(Cat(Cat(of.column, of.run, of.used) for of in parts).word_select(choice, layout.size)),
+                    column.eq(element.column + way),
+                ]
+                found.append(Element(column, element.run, element.used, pixels))
+        return found
+
     def _lane_outputs(
-        self,
-        m: Module,
-        first: data.View,
-        kx: data.View,
-        runs: list[Value],
-        beyond: Value,
-        inside_y: Value,
-        used: Value,
+        self, m: Module, first: data.View, elements: list[Element], beyond: Value, inside_y: Value
     ) -> None:
         """What lanes find by their run: its first word, and whether its row lies in the map, and the row below."""
         p = self._isa.params
@@ -217,28 +276,27 @@ class WindowLanes(Component):
         if p.pairs_rows:
             below_y = Cat(Mux(beyond[r], rows[r + 2], rows[r + 1]) for r in range(n))
             m.d.comb += upper_y.eq(Mux(self.paired, below_y, run_y))
-        reach = (1 << KERNEL_BITS) + p.groups - 1
+        reach = (1 << KERNEL_BITS) + p.sum_banks * p.groups - 1
         inside = Signal(reach)  # bit t: pixel x + t lies inside the row
         x = self.next_at.x
         left, right = _clamped(m, "left", -x, reach), _clamped(m, "right", self.next_in_w - x, reach)
         with m.If(self.advance | self.begin):
             m.d.sync += inside.eq(below(right, reach) & ~below(left, reach))
-        pixels = below(self.pixels, p.groups)
         columns = []
-        for e, run in enumerate(runs):
+        for e, of in enumerate(elements):
             place = Signal(range(2 * p.row_words), name=f"place_{e}")
             column = Signal(p.groups, name=f"pixels_{e}")
             m.d.comb += [
-                place.eq(banks.word_select(run, size) * p.cell_words + kx[e]),
+                place.eq(banks.word_select(of.run, size) * p.cell_words + of.column),
                 self.place[e].eq(Mux(place >= p.row_words, place - p.row_words, place)),
             ]
-            inside_x = inside.bit_select(kx[e], p.groups)
+            inside_x = inside.bit_select(of.column, p.groups)
             half = p.groups // 2 if p.pairs_rows else p.groups
-            with m.If(used[e] & run_y.bit_select(run, 1)):
-                m.d.comb += column[:half].eq(inside_x & pixels)
+            with m.If(of.used & run_y.bit_select(of.run, 1)):
+                m.d.comb += column[:half].eq(inside_x & of.pixels)
             if p.pairs_rows:
-                with m.If(used[e] & upper_y.bit_select(run, 1)):
-                    m.d.comb += column[half:].eq(Mux(self.paired, inside_x[:half], inside_x[half:]) & pixels[half:])
+                with m.If(of.used & upper_y.bit_select(of.run, 1)):
+                    m.d.comb += column[half:].eq(Mux(self.paired, inside_x[:half], inside_x[half:]) & of.pixels[half:])
             columns.append(column)
         m.d.comb += [self.lanes[j].eq(Cat(column[j] for column in columns)) for j in range(p.groups)]
 

@@ -95,6 +95,14 @@ def words(rng: random.Random, bits: int, count: int) -> list[int]:
     return [word(rng, bits) for _ in range(count)]
 
 
+def in_banks(rng: random.Random, p: TileParams, numbers: list[int]) -> tuple[list[int], int]:
+    """Words by bank of accumulators that lie in banks of their own, and the mask of these; other words by chance."""
+    places = dict(divmod(number, p.sum_banks)[::-1] for number in numbers)
+    assert len(places) == len(numbers)
+    depth = p.accumulators // p.sum_banks
+    return [places.get(b, rng.randrange(depth)) for b in range(p.sum_banks)], sum(1 << bank for bank in places)
+
+
 def lone(**changes: object) -> TileParams:
     """The least machine that the parameters allow: one neuron, one pooling entry, one line per beat."""
     values: dict[str, object] = {"neurons": 1, "synapses": 2, "groups": 1, "pool_entries": 1, "accumulators": 2}

@@ -38,24 +38,30 @@ def test_products_are_exact_and_gated_lanes_hold(p: TileParams) -> None:
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_sum_masks_lanes_and_holds_without_enable(p: TileParams) -> None:
-    rng, dut = random.Random(11), Sum(p)
+    """A register a bank of accumulators: the sum of all lanes, or, split, of the bank's quarter of them."""
+    rng, dut, banks = random.Random(11), Sum(p), p.sum_banks
     assert Sum.latency == 1
 
     async def bench(ctx: Any) -> None:
-        held = 0
+        held = [0] * banks
         for _ in range(200):
             # products of real words: with <32,16> sixteen extreme ones wrap, as exact sums modulo 2**64 do
             values = [word(rng, p.fmt.width) * word(rng, p.fmt.width) for _ in range(p.synapses)]
-            lanes, en = rng.getrandbits(p.synapses), rng.random() < 0.7
+            lanes, split = rng.getrandbits(p.synapses), rng.getrandbits(1)
+            en = rng.getrandbits(banks) if banks > 1 else int(rng.random() < 0.7)
             for e, value in enumerate(values):
                 ctx.set(getattr(dut, f"product_{e}"), value)
             ctx.set(dut.lanes, lanes)
             ctx.set(dut.en, en)
-            assert ctx.get(dut.total) == held
+            ctx.set(dut.split, split)  # which tiles without quarters ignore
+            assert list(ctx.get(dut.total)) == held
             await ctx.tick()
-            if en:
-                held = wrap(sum(v for e, v in enumerate(values) if lanes >> e & 1), p.accumulator_width)
-            assert ctx.get(dut.total) == held
+            for b in range(banks):
+                size = p.quarter_lanes
+                whole = not (split and size)
+                counted = [v for e, v in enumerate(values) if lanes >> e & 1 and (whole or e // size == b)]
+                held[b] = wrap(sum(counted), p.accumulator_width) if en >> b & 1 else held[b]
+            assert list(ctx.get(dut.total)) == held
 
     simulate(dut, bench)
 
@@ -72,33 +78,36 @@ def test_the_accumulator_width_holds_every_sum_of_a_line() -> None:
             ctx.set(dut.lanes, (1 << p.synapses) - 1)
             ctx.set(dut.en, 1)
             await ctx.tick()
-            assert ctx.get(dut.total) == p.synapses * extreme
+            assert ctx.get(dut.total[0]) == p.synapses * extreme
 
         simulate(dut, bench)
 
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
 def test_accumulators_against_a_list(p: TileParams) -> None:
-    rng, width = random.Random(12), p.accumulator_width
+    """In every bank a word of its own is read and may be written; the lowest bits of a number are its bank."""
+    rng, width, banks = random.Random(12), p.accumulator_width, p.sum_banks
     dut = Accumulators(p)
 
     async def bench(ctx: Any) -> None:
         stored = [0] * p.accumulators
         for _ in range(300):
-            en, first = rng.random() < 0.7, rng.random() < 0.3
-            index, drain = rng.randrange(p.accumulators), rng.randrange(p.accumulators)
-            addend, bias = word(rng, width), word(rng, width)
+            en, first = rng.getrandbits(banks), rng.random() < 0.3
+            index = [rng.randrange(p.accumulators // banks) for _ in range(banks)]
+            numbers, drain = [row * banks + b for b, row in enumerate(index)], rng.randrange(p.accumulators)
+            addend, bias = words(rng, width, banks), word(rng, width)
             for name, value in (("en", en), ("first", first), ("index", index), ("drain_index", drain)):
                 ctx.set(getattr(dut, name), value)
             ctx.set(dut.addend, addend)
             ctx.set(dut.bias, bias)
-            written = wrap((bias if first else stored[index]) + addend, width)
-            assert ctx.get(dut.stored) == stored[index]
-            assert ctx.get(dut.written) == written
+            before = [stored[number] for number in numbers]
+            written = [wrap((bias if first else was) + add, width) for was, add in zip(before, addend, strict=True)]
+            assert list(ctx.get(dut.stored)) == before
+            assert list(ctx.get(dut.written)) == written
             assert ctx.get(dut.drain) == stored[drain]  # the same cycle, before this cycle's write
             await ctx.tick()
-            if en:
-                stored[index] = written
+            for b, number in enumerate(numbers):
+                stored[number] = written[b] if en >> b & 1 else stored[number]
             for k in range(p.accumulators):
                 ctx.set(dut.drain_index, k)
                 assert ctx.get(dut.drain) == stored[k]
@@ -173,7 +182,7 @@ def test_limbs_are_digits_that_add_up(p: TileParams) -> None:
 def test_without_activity_nothing_counts_toggles() -> None:
     """The registers of a build without activity are the data registers alone."""
     p = preset("small")
-    for dut, wanted in ((Products(p), p.synapses), (Sum(p), 1)):
+    for dut, wanted in ((Products(p), p.synapses), (Sum(p), p.sum_banks)):
         fragment, found = elaborated(dut)
         assert len(found) == wanted
 

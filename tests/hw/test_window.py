@@ -26,6 +26,8 @@ async def place(
     columns: int,
     *,
     paired: bool = False,
+    quarter: int | None = None,
+    turn: int = 0,
     **commands: int,
 ) -> None:
     """Tick into the step at ``row`` with commands that move to it; what belongs to the step itself is set behind."""
@@ -41,7 +43,10 @@ async def place(
     ctx.set(dut.next_at, {})  # nothing of the next step is seen in this one
     for name, value in (("at", at), ("in_h", row.in_h), ("pixels", pixels),
                         ("ring_rows", kernel.ring_rows), ("ring_back", kernel.ring_back),
-                        ("paired", paired or not kernel.p.pairs_rows)):  # which tiles without pairs ignore  # fmt: skip
+                        ("groups", kernel.groups * (1 + paired)), ("quarter", quarter or 0), ("turn", turn),
+                        # tiles without pairs, or without quarters, ignore that they are asked for
+                        ("paired", paired or not kernel.p.pairs_rows),
+                        ("split", quarter is not None or not kernel.p.quarter_lanes)):  # fmt: skip
         ctx.set(getattr(dut, name), value)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from hw.instructions import UNUSED, Window
 from hw.isa import Isa
+from hw.params import QUARTERS
 
 
 @dataclass(frozen=True)
@@ -24,28 +25,31 @@ class Kernel:
     ring_rows: 0, or the map's rows lie in a ring of so many. columns: cells of a run, wherever in a cell it starts.
     gap: channels have a position more than the kernel has rows. paired: then steps may have a second row as well; such
     maps may be so narrow that all origins lie in column ``x`` and only cells of the map have banks of their own.
+    quarters: every line may be one in quarters, with ``quarter_columns`` cells of a run for four steps.
     """
 
-    def __init__(self, rng: random.Random, i: Isa) -> None:
+    def __init__(self, rng: random.Random, i: Isa, quarters: bool = False) -> None:
         p = i.params
         self.i, self.p, self.rng = i, p, rng
         self.taps = 0
         while not self.taps:
             self.w, self.h, self.channels = rng.randint(1, 7), rng.randint(1, 5), rng.randint(1, 4)
-            self.paired = p.pairs_rows and rng.random() < 0.4
+            self.paired = p.pairs_rows and not quarters and rng.random() < 0.4
             self.gap = int(self.paired or rng.random() < 0.4)
             if self.gap:  # small enough for lines that pass the end of a channel
                 self.w, self.channels = rng.randint(1, 3), rng.randint(2, 3)
             self.groups = p.groups // 2 if self.paired else rng.choice((1, rng.randint(1, p.groups)))
-            self.stride = rng.randint(1, 3) if self.groups == 1 and not self.paired else 1
+            self.stride = rng.randint(1, 3) if self.groups == 1 and not self.paired and not quarters else 1
             self.x = rng.randint(1 - self.w, 0) if self.paired and rng.random() < 0.7 else None
             self.width = rng.randint(1, 14 if self.x is None else self.groups)  # words of a map row at most
             place = p.cell_words - 1 if self.x is None else self.x % p.cell_words
             self.columns = -(-(place + self.groups - 1 + self.w) // p.cell_words)
+            self.quarter_columns = -(-(place + QUARTERS * self.groups - 1 + self.w) // p.cell_words) if quarters else 0
+            self.most = max(self.columns, self.quarter_columns)
             self.spacing = rng.randrange(-(-p.banks // 2) if self.gap else p.banks)
             if self.paired:
                 self.spacing = p.groups // p.cell_words
-            fit = [taps for taps in range(1, p.synapses + 1) if self._apart(taps)] if self.columns < UNUSED else []
+            fit = [taps for taps in range(1, p.synapses + 1) if self._apart(taps)] if self.most < UNUSED else []
             if self.gap:
                 fit = [taps for taps in fit if self.w * self.h % taps] or (fit if rng.random() < 0.2 else [])
             if fit:
@@ -82,7 +86,7 @@ class Kernel:
     def _served(self) -> list[int]:
         """Columns of a run that can hold words of the map."""
         if self.x is None:
-            return list(range(self.columns))
+            return list(range(self.most))
         w = self.p.cell_words
         return [m for m in range(self.columns) if 0 <= self.x // w + m < -(-self.width // w)]
 
@@ -121,11 +125,13 @@ class Kernel:
         cell = row.base + c * self.plane + place * self.pitch + x // self.p.cell_words
         return *self.pair(cell), x % self.p.cell_words
 
-    def reads(self, line: int, left: int, row: Row, columns: int, second: bool = False) -> dict[int, int]:
-        """Bank -> row of the cells that hold words of the map, ``columns`` of each run of the line; ``second``: and
-        of the row below each."""
+    def reads(
+        self, line: int, left: int, row: Row, columns: int, second: bool = False, after: int = 0
+    ) -> dict[int, int]:
+        """Bank -> row of the cells that hold words of the map, ``columns`` of each run of the line's elements from
+        ``after`` on; ``second``: and of the row below each."""
         w, found = self.p.cell_words, {}
-        runs = [self.tap(line * self.taps + e)[:2] for e in range(left)]
+        runs = [self.tap(line * self.taps + e)[:2] for e in range(after, left)]
         for c, y in {(c, row.y + ky + more) for c, ky in runs for more in range(1 + second)}:
             if not 0 <= y < row.in_h:
                 continue
