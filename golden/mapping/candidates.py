@@ -128,6 +128,8 @@ class Candidates:
             return
         for reach in self._reaches(layer, view):
             yield from self._with(layer, following, view, state, Input.RING, reach, goal)
+            if not view.vector:
+                yield from self._with(layer, following, view, state, Input.OVERLAP, reach, goal)
             yield from self._with(layer, following, view, state, Input.AREAS, reach, goal)
 
     def _with(
@@ -216,7 +218,7 @@ class Candidates:
         """Weight lines of a piece to try."""
         if view.vector:
             return sorted({max(1, min(view.lines, self.ring // parts)) for parts in (3, 6)})
-        if kind == Input.RING:
+        if kind in (Input.RING, Input.OVERLAP):
             return [view.lines]
         most = min(view.lines, self.ring)
         if kind == Input.RESIDENT:
@@ -238,7 +240,7 @@ class Candidates:
         for rows in sorted({min(n, height) for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, height)}):
             if not chained or rows * per_row <= most:
                 yield rows, width
-        if layer.pool is None and chained and per_row > most // 2 and kind != Input.RING:
+        if layer.pool is None and chained and per_row > most // 2 and kind not in (Input.RING, Input.OVERLAP):
             yield 1, max(1, most // 2)
 
     # -- two layers, of which the second takes the first one's results block by block ------------------------------

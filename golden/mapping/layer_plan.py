@@ -19,8 +19,9 @@ class Input(Enum):
 
     RESIDENT = 0  # the layer before wrote it there
     RING = 1  # rows are loaded, each once a block, and overwritten when they are done with (or all fit)
-    AREAS = 2  # rows of a slab and channels of a piece, in equal areas used in turn
-    FUSED = 3  # the layer before leaves a block of channels in an area, and it is read at once
+    OVERLAP = 2  # as a ring, but straight on: a channel's last rows over the next one's first, which are done with
+    AREAS = 3  # rows of a slab and channels of a piece, in equal areas used in turn
+    FUSED = 4  # the layer before leaves a block of channels in an area, and it is read at once
 
 
 class Order(Enum):
@@ -55,8 +56,8 @@ class LimbAreas:
 class LayerPlan:
     """How a layer runs.
 
-    input: layout of the input map (RESIDENT, RING; of a vector: its lines). ring_rows: rows of the ring, 0 when all
-    fit. areas: of AREAS and FUSED. reach: what steps may read of a run, 0 cells of a vector. stage: areas of the
+    input: layout of the input map (RESIDENT, RING, OVERLAP; of a vector: its lines). ring_rows: rows of the ring, 0
+    without one. areas: of AREAS and FUSED. reach: what steps may read of a run, 0 cells of a vector. stage: areas of the
     target buffer for the results of a block: they are spilled from there or, ``feeds``, read by the next layer, which
     is FUSED; None when the whole output stays. output: its layout. vector: it is written word by word. order: of the
     loops. sums: first and last accumulator. most_steps: of a tile, unless sums are chained. cost: see
@@ -91,6 +92,11 @@ class LayerPlan:
     def spilled(self) -> bool:
         """Whether the output goes to DRAM."""
         return self.stage is not None and not self.feeds
+
+    @property
+    def rows_held(self) -> int:
+        """Rows of a streamed map that are there at a time; 0 when all are."""
+        return self.input.plane // self.input.pitch if self.kind == Input.OVERLAP else self.ring_rows
 
     @property
     def chained(self) -> bool:

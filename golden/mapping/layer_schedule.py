@@ -64,7 +64,7 @@ class LayerScheduler:
         whether they have loaded biases."""
         plan = self.plan
         others = False
-        if plan.ring_rows:
+        if plan.rows_held:
             self.loaded = 0
         for at in range(len(plan.slabs)):
             for piece in plan.pieces:
@@ -143,7 +143,7 @@ class LayerScheduler:
         channels, height, width = layer.in_shape
         if plan.kind == Input.RESIDENT:
             return plan.input, (0, 0)
-        if plan.kind == Input.RING:
+        if plan.kind in (Input.RING, Input.OVERLAP):
             if plan.view.vector:
                 if not self.loaded:
                     row = cells_of(width, self.p)

@@ -26,7 +26,7 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
     """
     layer, view, kind = plan.layer, plan.view, plan.kind
     blocks, pieces, slabs = plan.blocks, plan.pieces, plan.slabs
-    ring_rows, areas, stage = plan.ring_rows, plan.areas, plan.stage
+    areas, stage = plan.areas, plan.stage
     n, out_h, _ = layer.out_shape
     channels, height, _ = layer.in_shape
     chained, most = plan.chained, plan.sums[1] - plan.sums[0] + 1
@@ -65,13 +65,14 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
             reads += lines * -(-steps // tile)
             loads += len(pieces)
         beats += again * lines * per_line
-    if kind == Input.RING:
-        passes = 1 if not ring_rows or once else len(blocks)
+    if kind in (Input.RING, Input.OVERLAP):
+        held = plan.rows_held
+        passes = 1 if not held or once else len(blocks)
         beats += passes * channels * height * row_beats
         loads += passes * height
-        if ring_rows:
+        if held:
             spans = [input_rows(layer, slab) for slab in slabs]
-            spare = ring_rows - max(end - first for first, end in spans)
+            spare = held - max(end - first for first, end in spans)
             new = max((after[1] - before[1] for before, after in zip(spans, spans[1:], strict=False)), default=0)
             if spare < new:  # a slab's rows cannot be loaded under the one before
                 late = (new - max(spare, 0)) * channels * row_beats * BURST_NS / p.clock_ns + 20

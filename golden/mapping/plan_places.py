@@ -38,9 +38,17 @@ def places(
         if area <= cells:
             yield MapLayout(source, 0, *pair), 0, Areas(cells // area, area, *pair)
         return
-    pair = pitches(view, height, reach, channels, False, p)
+    pair = pitches(view, height, reach, channels, False, p) if kind == Input.RING else None
     if pair and extent(channels, height, width, *pair, p) <= cells:
         yield MapLayout(source, 0, *pair), 0, None
+        return
+    if kind == Input.OVERLAP:
+        # a plane of as many rows as fit, of which a slab needs ``rows`` at a time
+        for held in range(height - 1, rows - 1, -1):
+            pair = pitches(view, held, reach, channels, False, p)
+            if pair and extent(channels, height, width, *pair, p) <= cells:
+                yield MapLayout(source, 0, *pair), 0, None
+                return
         return
     for ring_rows in range(height - 1, rows - 1, -1):
         pair = pitches(view, ring_rows, reach, channels, True, p)

@@ -88,4 +88,4 @@ def test_random_programs(name: str, memory: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "memory"), [("small", "ideal"), ("paper32", "ddr3"), ("paper16", "ddr3")])
 def test_more_random_programs(name: str, memory: str, tmp_path: Path) -> None:
-    run_random(name, memory, range(200, 320), tmp_path)
+    run_random(name, memory, range(200, 360), tmp_path)

@@ -17,9 +17,9 @@ from hw.params import QUARTERS, TileParams
 KINDS = (
     # where the input comes from
     "resident map", "resident vector", "whole map streamed", "ring of rows", "ring that wraps in a compute",
-    "ring over padding", "areas of rows", "areas of channels", "areas kept for all blocks", "areas in turn",
-    "vector streamed whole", "vector streamed in areas", "fully connected window", "fused areas in turn",
-    "one fused area",
+    "ring over padding", "overlapping planes", "areas of rows", "areas of channels", "areas kept for all blocks",
+    "areas in turn", "vector streamed whole", "vector streamed in areas", "fully connected window",
+    "fused areas in turn", "one fused area",
     # where the output goes
     "resident output", "vector output", "spilled by rows", "spilled by planes", "one stage", "stages in turn",
     "output fed on",
@@ -84,6 +84,8 @@ def _input(plan: LayerPlan) -> Iterator[str]:
         yield "vector streamed whole" if vector else "ring of rows" if plan.ring_rows else "whole map streamed"
         if plan.ring_rows and plan.layer.padding[0]:
             yield "ring over padding"
+    elif plan.kind == Input.OVERLAP:
+        yield "overlapping planes"
     elif plan.kind == Input.FUSED:
         assert plan.areas is not None
         yield "one fused area" if plan.areas.count == 1 else "fused areas in turn"
