@@ -58,9 +58,9 @@ class LayerPlan:
 
     input: layout of the input map (RESIDENT, RING, OVERLAP; of a vector: its lines). ring_rows: rows of the ring, 0
     without one. areas: of AREAS and FUSED. reach: what steps may read of a run, 0 cells of a vector. stage: areas of
-    the target buffer for the results of a block: they are spilled from there or, ``feeds``, read by the next layer, which
-    is FUSED; None when the whole output stays. output: its layout. vector: it is written word by word. order: of the
-    loops. sums: first and last accumulator. most_steps: of a tile, unless sums are chained. cost: see
+    the target buffer for the results of a block: they are spilled from there or, ``feeds``, read by the next layer,
+    which is FUSED; None when the whole output stays. output: its layout. vector: it is written word by word. order: of
+    the loops. sums: first and last accumulator. most_steps: of a tile, unless sums are chained. cost: see
     golden.mapping.plan_cost. restored: areas of the source buffer for sums that a smaller increment left; saved: of the
     target buffer, for those that this one leaves.
     """
