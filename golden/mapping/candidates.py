@@ -1,11 +1,11 @@
 """The plans that a layer, or two layers fused, could take: every combination of places and cuts that fits."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
 from golden.mapping.fusion import fits
-from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order
+from golden.mapping.layer_plan import PARTS, Areas, Input, LayerPlan, Order
 from golden.mapping.layout import MapLayout, extent
 from golden.mapping.limbs import with_limbs
 from golden.mapping.pieces import Block, Piece, block_of, cycles_of, line_of, pieces_between, pieces_of, split
@@ -31,7 +31,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class _Goal:
+class Goal:
     """What becomes of a layer's results: their layout; or they are ``spilled``; or ``areas`` feed them to the next
     layer, block by block. sums: first and last accumulator."""
 
@@ -52,22 +52,25 @@ def _most_steps(sums: tuple[int, int]) -> int:
 
 
 class Candidates:
-    """Plans for one set of tile parameters. ring: rows of SB for weights. prices: see golden.mapping.plan_cost."""
+    """Plans for one set of tile parameters. ring: rows of SB for weights. prices: see golden.mapping.plan_cost.
+    special: inputs of PARTS that are looked at."""
 
-    def __init__(self, params: TileParams, ring: int, prices: tuple[float, float]) -> None:
-        self.p, self.ring, self.prices = params, ring, prices
+    def __init__(
+        self, params: TileParams, ring: int, prices: tuple[float, float], special: Collection[Input] = PARTS
+    ) -> None:  # fmt: skip
+        self.p, self.ring, self.prices, self.special = params, ring, prices, special
         self.all_sums = (0, params.accumulators - 1)
 
     def cheapest(self, layer: Layer, following: Layer | None, state: State) -> list[tuple[LayerPlan, State]]:
         """The cheapest plan for every state that it can leave behind."""
         found: dict[State, LayerPlan] = {}
-        for output, stage_wanted, after in self._outputs(layer, following, Buffer(1 - state.source)):
+        for output, stage_wanted, after in self.outputs(layer, following, Buffer(1 - state.source)):
             for plan in self.plans(layer, following, state, output, stage_wanted):
                 if after not in found or plan.cost < found[after].cost:
                     found[after] = plan
         return [(plan, after) for after, plan in found.items()]
 
-    def _outputs(
+    def outputs(
         self, layer: Layer, following: Layer | None, target: Buffer
     ) -> Iterator[tuple[MapLayout | None, bool, State]]:
         """(layout of the whole output or None, whether it is spilled, the state behind it)."""
@@ -87,7 +90,7 @@ class Candidates:
                     State(MapLayout(target, 0, view.taps // p.cell_words, view.taps // p.cell_words), NOTHING, target),
                 )
         else:
-            for reach in self._reaches(following, view):
+            for reach in self.reaches(following, view):
                 pair = pitches(view, height, reach, n, False, p)
                 if pair and extent(n, height, width, *pair, p) <= cells_in(target, p):
                     layout = MapLayout(target, 0, *pair)
@@ -96,7 +99,7 @@ class Candidates:
             for source in (target, Buffer(1 - target)):
                 yield None, True, State(None, NOTHING, source)
 
-    def _reaches(self, layer: Layer, view: View) -> list[Reach]:
+    def reaches(self, layer: Layer, view: View) -> list[Reach]:
         """What is sensible to read of a run at a time: everything that makes the layer quicker."""
         p, width = self.p, layer.sum_shape[2]
         if view.vector:
@@ -119,21 +122,22 @@ class Candidates:
         self, layer: Layer, following: Layer | None, state: State, output: MapLayout | None, spilled: bool
     ) -> Iterator[LayerPlan]:  # fmt: skip
         """Plans that leave the output in a layout or, None, in DRAM."""
-        yield from self._towards(layer, following, state, _Goal(self.all_sums, output, spilled))
+        yield from self.towards(layer, following, state, Goal(self.all_sums, output, spilled))
 
-    def _towards(self, layer: Layer, following: Layer | None, state: State, goal: _Goal) -> Iterator[LayerPlan]:
+    def towards(self, layer: Layer, following: Layer | None, state: State, goal: Goal) -> Iterator[LayerPlan]:
+        """Plans that reach a goal."""
         view = view_of(layer, self.p)
         if state.resident is not None:
             yield from self._with(layer, following, view, state, Input.RESIDENT, state.reach, goal)
             return
-        for reach in self._reaches(layer, view):
+        for reach in self.reaches(layer, view):
             yield from self._with(layer, following, view, state, Input.RING, reach, goal)
-            if not view.vector:
+            if not view.vector and Input.OVERLAP in self.special:
                 yield from self._with(layer, following, view, state, Input.OVERLAP, reach, goal)
             yield from self._with(layer, following, view, state, Input.AREAS, reach, goal)
 
     def _with(
-        self, layer: Layer, following: Layer | None, view: View, state: State, kind: Input, reach: Reach, goal: _Goal
+        self, layer: Layer, following: Layer | None, view: View, state: State, kind: Input, reach: Reach, goal: Goal
     ) -> Iterator[LayerPlan]:  # fmt: skip
         p = self.p
         blocks = split(layer, reach, not layer.fc, p)
@@ -159,7 +163,7 @@ class Candidates:
                     if state.resident is not None
                     else places(layer, state.source, kind, reach, pieces, slabs, p)
                 )
-                vector = self._vector(layer, following, stage)
+                vector = self.vector(layer, following, stage)
                 for place, ring_rows, areas in found:
                     for order in self._orders(layer, view, blocks, pieces, slabs, areas, goal):
                         plan = LayerPlan(
@@ -171,14 +175,14 @@ class Candidates:
                         if fitted is not None:
                             yield replace(fitted, cost=cost_of(fitted, self.ring, self.prices, p))
 
-    def _vector(self, layer: Layer, following: Layer | None, stage: Areas | None) -> bool:
+    def vector(self, layer: Layer, following: Layer | None, stage: Areas | None) -> bool:
         """Whether the results are one pixel that the next layer reads as a vector."""
         single = layer.out_shape[1] * layer.out_shape[2] == 1 and stage is None
         return single and (following is None or view_of(following, self.p).vector)
 
     def _orders(
         self, layer: Layer, view: View, blocks: tuple[Block, ...], pieces: tuple[Piece, ...], slabs: tuple[Slab, ...],
-        areas: Areas | None, goal: _Goal,
+        areas: Areas | None, goal: Goal,
     ) -> Iterator[Order]:  # fmt: skip
         """Orders of the loops that work and could make a difference."""
         yield Order.BLOCK_SLAB_PIECE
@@ -214,7 +218,7 @@ class Candidates:
         closed = pool is None or (pool.size == pool.stride and all(slab.y % pool.stride == 0 for slab in slabs))
         return closed and len(slabs) > 1 and len(blocks) > 1 and len(blocks) * view.lines <= self.ring
 
-    def _line_steps(self, view: View, kind: Input, goal: _Goal) -> list[int]:
+    def _line_steps(self, view: View, kind: Input, goal: Goal) -> list[int]:
         """Weight lines of a piece to try."""
         if view.vector:
             return sorted({max(1, min(view.lines, self.ring // parts)) for parts in (3, 6)})
@@ -228,7 +232,7 @@ class Candidates:
         return sorted({most, *(n for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26) if n < most)})
 
     def _shapes(
-        self, layer: Layer, blocks: tuple[Block, ...], chained: bool, kind: Input, goal: _Goal
+        self, layer: Layer, blocks: tuple[Block, ...], chained: bool, kind: Input, goal: Goal
     ) -> Iterator[tuple[int, int]]:
         """Rows and columns of a slab. Pooling wants whole rows; a sum over several computes wants one tile."""
         _, height, width = layer.sum_shape
@@ -261,7 +265,7 @@ class Candidates:
         pieces = tuple(pieces_between(view, (0, *cuts, channels)))
         if len(pieces) == 1 or max(piece.lines for piece in pieces) > self.ring:
             return []
-        for reach in self._reaches(second, view):
+        for reach in self.reaches(second, view):
             blocks, slabs = split(second, reach, False, self.p), slabs_of(second, *second.sum_shape[1:])
             held = _held(blocks, slabs[0])
             areas = self._fused_areas(second, view, reach, target)
@@ -269,18 +273,18 @@ class Candidates:
                 continue
             first_held = self.p.accumulators - held
             first_held = first_held // QUARTERS * QUARTERS or first_held
-            goal = _Goal((0, first_held - 1), areas=areas)
-            before = min(self._towards(layer, second, state, goal), key=lambda plan: plan.cost, default=None)
+            goal = Goal((0, first_held - 1), areas=areas)
+            before = min(self.towards(layer, second, state, goal), key=lambda plan: plan.cost, default=None)
             if before is None:
                 continue
-            for output, spilled, after in self._outputs(second, following, state.source):
+            for output, spilled, after in self.outputs(second, following, state.source):
                 if spilled:
                     continue
                 assert output is not None
                 place = MapLayout(target, 0, areas.pitch, areas.plane)
                 plan = LayerPlan(
                     second, view, target, state.source, Input.FUSED, place, 0, areas, reach, output, None,
-                    self._vector(second, following, None), blocks, pieces, slabs, Order.SLAB_PIECE_BLOCK,
+                    self.vector(second, following, None), blocks, pieces, slabs, Order.SLAB_PIECE_BLOCK,
                     (first_held, self.all_sums[1]), False, 1, 0.0,
                 )  # fmt: skip
                 plan = replace(plan, cost=cost_of(plan, self.ring, self.prices, self.p))
@@ -290,7 +294,7 @@ class Candidates:
 
     def feeding(self, layer: Layer, second: Layer, state: State, plan: LayerPlan) -> Iterator[LayerPlan]:
         """Other plans of the first of two fused layers, whose results go where those of ``plan`` go."""
-        yield from self._towards(layer, second, state, _Goal(plan.sums, areas=plan.stage))
+        yield from self.towards(layer, second, state, Goal(plan.sums, areas=plan.stage))
 
     def _fused_areas(self, layer: Layer, view: View, reach: Reach, source: Buffer) -> Areas | None:
         """Areas for the channels between two cuts."""

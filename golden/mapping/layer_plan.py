@@ -8,7 +8,7 @@ from golden.mapping.layout import MapLayout
 from golden.mapping.pieces import Block, Piece, line_of
 from golden.mapping.quarters import NONE, Quarters, quarters_of, tile_of_quads
 from golden.mapping.slabs import Slab
-from golden.mapping.view import Reach, View
+from golden.mapping.view import Reach, View, cells_of
 from golden.network import Layer
 from hw.instructions import Buffer
 from hw.params import QUARTERS, TileParams
@@ -21,7 +21,11 @@ class Input(Enum):
     RING = 1  # rows are loaded, each once a block, and overwritten when they are done with (or all fit)
     OVERLAP = 2  # as a ring, but straight on: a channel's last rows over the next one's first, which are done with
     AREAS = 3  # rows of a slab and channels of a piece, in equal areas used in turn
-    FUSED = 4  # the layer before leaves a block of channels in an area, and it is read at once
+    ROWS = 4  # the layer before leaves rows there by and by, as with OVERLAP, and they are read as they appear
+    FUSED = 5  # the layer before leaves a block of channels in an area, and it is read at once
+
+
+PARTS = (Input.OVERLAP, Input.ROWS)  # of a map only some rows are there, and planes overlap
 
 
 class Order(Enum):
@@ -56,8 +60,8 @@ class LimbAreas:
 class LayerPlan:
     """How a layer runs.
 
-    input: layout of the input map (RESIDENT, RING, OVERLAP; of a vector: its lines). ring_rows: rows of the ring, 0
-    without one. areas: of AREAS and FUSED. reach: what steps may read of a run, 0 cells of a vector. stage: areas of
+    input: layout of the input map (RESIDENT, RING, OVERLAP, ROWS; of a vector: its lines). ring_rows: rows of the ring,
+    0 without one. areas: of AREAS and FUSED. reach: what steps may read of a run, 0 cells of a vector. stage: areas of
     the target buffer for the results of a block: they are spilled from there or, ``feeds``, read by the next layer,
     which is FUSED; None when the whole output stays. output: its layout. vector: it is written word by word. order: of
     the loops. sums: first and last accumulator. most_steps: of a tile, unless sums are chained. cost: see
@@ -93,10 +97,11 @@ class LayerPlan:
         """Whether the output goes to DRAM."""
         return self.stage is not None and not self.feeds
 
-    @property
-    def rows_held(self) -> int:
-        """Rows of a streamed map that are there at a time; 0 when all are."""
-        return self.input.plane // self.input.pitch if self.kind == Input.OVERLAP else self.ring_rows
+    def rows_held(self, p: TileParams) -> int:
+        """Rows of a map in parts that are there at a time; 0 when it is whole."""
+        if self.kind not in (Input.OVERLAP, Input.ROWS):
+            return self.ring_rows
+        return (self.input.plane - cells_of(self.layer.in_shape[2], p)) // self.input.pitch + 1
 
     @property
     def chained(self) -> bool:

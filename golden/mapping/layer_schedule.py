@@ -64,7 +64,7 @@ class LayerScheduler:
         whether they have loaded biases."""
         plan = self.plan
         others = False
-        if plan.rows_held:
+        if plan.rows_held(self.p):
             self.loaded = 0
         for at in range(len(plan.slabs)):
             for piece in plan.pieces:
@@ -141,7 +141,7 @@ class LayerScheduler:
         """Layout of what the compute reads, and the (channel, row) at its base; loads what is missing."""
         p, plan, layer, parent = self.p, self.plan, self.plan.layer, self.parent
         channels, height, width = layer.in_shape
-        if plan.kind == Input.RESIDENT:
+        if plan.kind in (Input.RESIDENT, Input.ROWS):
             return plan.input, (0, 0)
         if plan.kind in (Input.RING, Input.OVERLAP):
             if plan.view.vector:

@@ -6,11 +6,12 @@ the rows of a slab. Its output stays in the other buffer, laid out as the next l
 slab by slab. The plans of a network are those with the least estimated cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 from golden.mapping.candidates import NOTHING, Candidates, State
-from golden.mapping.layer_plan import Input, LayerPlan
+from golden.mapping.layer_plan import PARTS, Input, LayerPlan
+from golden.mapping.rows import by_rows
 from golden.mapping.slabs import open_rows
 from golden.mapping.view import view_of
 from golden.network import Layer, Network
@@ -23,17 +24,22 @@ class Planner:
     """Plans networks for one set of tile parameters; ``bias_rows`` rows of SB are taken.
 
     prices: of a cycle of computing and of one of DRAM time; which of them holds a network back shows only when all its
-    layers are put together.
+    layers are put together. special: inputs of PARTS that are looked at; they may look better than they are, as what
+    they do to the layers behind them is not priced.
     """
 
-    def __init__(self, params: TileParams, bias_rows: int, prices: tuple[float, float] = (1.0, 0.1)) -> None:
+    def __init__(
+        self, params: TileParams, bias_rows: int, prices: tuple[float, float] = (1.0, 0.1),
+        special: Collection[Input] = PARTS,
+    ) -> None:  # fmt: skip
         self.p = params
         ring = params.sb_rows - bias_rows
         if ring < 1:
             raise BadInput(
                 f"biases fill {bias_rows} rows of SB, but {params.name} has {params.sb_rows}; use fewer neurons"
             )
-        self.candidates = Candidates(params, ring, prices)
+        self.candidates = Candidates(params, ring, prices, special)
+        self._all = Candidates(params, ring, prices)
 
     def network(self, network: Network) -> list[LayerPlan]:
         """A plan for every layer."""
@@ -55,6 +61,8 @@ class Planner:
             if following is not None:
                 behind = network.layers[index + 2] if index + 2 < len(network.layers) else None
                 pairs = self.candidates.fused(layer, following, behind, state)
+                if Input.ROWS in self.candidates.special:
+                    pairs += by_rows(self.candidates, layer, following, behind, state)
                 ways += [((plan, second), after) for plan, second, after in pairs]
             for plans, after in ways:
                 rest = best(index + len(plans), after)
@@ -72,7 +80,7 @@ class Planner:
     def alternatives(self, network: Network, plans: Sequence[LayerPlan], index: int, most: int) -> list[LayerPlan]:
         """The cheapest ``most`` other plans of layer ``index`` between the same layouts, one of a kind."""
         plan, layer = plans[index], network.layers[index]
-        if plan.kind == Input.FUSED:
+        if plan.kind in (Input.FUSED, Input.ROWS) or index + 1 < len(plans) and plans[index + 1].kind == Input.ROWS:
             return []
         following = network.layers[index + 1] if index + 1 < len(network.layers) else None
         resident = plan.input if plan.kind == Input.RESIDENT else None
@@ -80,9 +88,9 @@ class Planner:
         output = plan.output if plan.stage is None else None
         found: dict[tuple[object, ...], LayerPlan] = {}
         if plan.feeds and following is not None:
-            others = self.candidates.feeding(layer, following, state, plan)
+            others = self._all.feeding(layer, following, state, plan)
         else:
-            others = self.candidates.plans(layer, following, state, output, plan.stage is not None)
+            others = self._all.plans(layer, following, state, output, plan.stage is not None)
         for other in others:
             kind = (other.kind, len(other.pieces), len(other.slabs), other.order)
             if kind not in found or other.cost < found[kind].cost:

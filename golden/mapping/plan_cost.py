@@ -66,7 +66,7 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
             loads += len(pieces)
         beats += again * lines * per_line
     if kind in (Input.RING, Input.OVERLAP):
-        held = plan.rows_held
+        held = plan.rows_held(p)
         passes = 1 if not held or once else len(blocks)
         beats += passes * channels * height * row_beats
         loads += passes * height

@@ -1,18 +1,20 @@
 """Turns the plans of one increment into a sequence of loads, windows, computes and stores.
 
 The sequence is right when executed one by one; golden.mapping.ops makes transfers overlap computes. Here are the
-loops: of a layer, in the order that its plan wants, and of two layers fused, of which the second takes the first one's
-results block by block.
+loops: of a layer, in the order that its plan wants, and of two layers, of which the second takes the first one's
+results block by block or row by row.
 """
 
 from collections.abc import Collection, Sequence
 from functools import partial
 
 from golden.mapping.emission import Constants, Emission
-from golden.mapping.layer_plan import LayerPlan, Order
+from golden.mapping.layer_plan import Input, LayerPlan, Order
 from golden.mapping.layer_schedule import LayerScheduler
 from golden.mapping.layout import DramMap, pair_of, run_beats
 from golden.mapping.ops import Cells, Op, Region
+from golden.mapping.rows import turns
+from golden.mapping.slabs import input_rows
 from golden.mapping.view import cells_of
 from hw.instructions import Base, Store
 from hw.params import TileParams
@@ -37,7 +39,9 @@ def schedule(
     for index, layer in enumerate(layers):
         if layer.plan.feeds:
             _fused(layer, layers[index + 1])
-        elif index == 0 or not plans[index - 1].feeds:
+        elif index + 1 < len(plans) and plans[index + 1].kind == Input.ROWS:
+            _by_rows(layer, layers[index + 1])
+        elif layer.plan.kind not in (Input.FUSED, Input.ROWS):
             _alone(layer)
     emission.flush()
     return emission.ops
@@ -97,6 +101,18 @@ def _fused(layer: LayerScheduler, following: LayerScheduler) -> None:
             take(number - 1)
     take(len(plan.pieces) - 1)
     following.restore(before=False)
+
+
+def _by_rows(layer: LayerScheduler, following: LayerScheduler) -> None:
+    """Two layers in turns, some rows at a time."""
+    pair = (layer, following)
+    wanted = [input_rows(following.plan.layer, slab) for slab in following.plan.slabs]
+    order = turns(layer.plan.slabs, wanted, following.plan.rows_held(layer.p))
+    assert order is not None  # as it was planned
+    for which, at in order:
+        for block in pair[which].plan.blocks:
+            pair[which].piece(block, at, pair[which].plan.pieces[0])
+    layer.parent.release()
 
 
 def scores_store(plan: LayerPlan, p: TileParams) -> Op:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from golden.mapping.layer_plan import LayerPlan
+from golden.mapping.layer_plan import Input, LayerPlan
 from golden.mapping.ops import Op
 from golden.mapping.plan import Planner
 from golden.network import Network
 from hw.params import TileParams
 
 PRICES = ((1.0, 0.1), (1.0, 0.4), (1.0, 1.0), (0.3, 1.0))  # of computing and of DRAM time, tried in turn
+SPECIAL = ((), (Input.OVERLAP,), (Input.ROWS,))  # ways to hold a part of a map that are looked at, tried in turn
 ALTERNATIVES = 10  # other plans of a layer that are tried
 SEARCHED_OPERATIONS = 10_000  # of all tries of a layer together, at most
 FINALISTS = 6  # programs that are handed on, the cheapest first
@@ -51,7 +52,7 @@ def search_plans(
         return found if best is None else min(best, found, key=_price)
 
     planners: dict[tuple[LayerPlan, ...], tuple[Planner, list[LayerPlan]]] = {}
-    for planner in (Planner(p, bias_rows, prices) for prices in PRICES):
+    for planner in (Planner(p, bias_rows, prices, special) for prices in PRICES for special in SPECIAL):
         plans = planner.network(net)
         # at several prices the same plans are often the cheapest
         planners.setdefault(tuple(replace(plan, cost=0.0) for plan in plans), (planner, plans))

@@ -17,8 +17,8 @@ from hw.params import QUARTERS, TileParams
 KINDS = (
     # where the input comes from
     "resident map", "resident vector", "whole map streamed", "ring of rows", "ring that wraps in a compute",
-    "ring over padding", "overlapping planes", "areas of rows", "areas of channels", "areas kept for all blocks",
-    "areas in turn", "vector streamed whole", "vector streamed in areas", "fully connected window",
+    "ring over padding", "overlapping planes", "rows as they appear", "areas of rows", "areas of channels",
+    "areas kept for all blocks", "areas in turn", "vector streamed whole", "vector streamed in areas", "fully connected window",
     "fused areas in turn", "one fused area",
     # where the output goes
     "resident output", "vector output", "spilled by rows", "spilled by planes", "one stage", "stages in turn",
@@ -51,10 +51,13 @@ def map_by_chance(networks: Sequence[Network], p: TileParams, rng: random.Random
     cut = cut_networks(networks, rng.choice(fused_sizes(networks, p)), p)
 
     def cost(plan: LayerPlan, *_: object) -> float:
-        """Fused layers, of which there are few among many plans, are cheap."""
-        return rng.random() * (0.1 if plan.feeds or plan.kind == Input.FUSED else 1)
+        """Layers that go together, of which there are few among many plans, are cheap."""
+        return rng.random() * (0.1 if plan.feeds or plan.kind in (Input.FUSED, Input.ROWS) else 1)
 
-    with mock.patch("golden.mapping.candidates.cost_of", side_effect=cost):
+    with (
+        mock.patch("golden.mapping.candidates.cost_of", side_effect=cost),
+        mock.patch("golden.mapping.rows.cost_of", side_effect=cost),
+    ):
         return map_network(cut, p, search=False)
 
 
@@ -86,6 +89,8 @@ def _input(plan: LayerPlan) -> Iterator[str]:
             yield "ring over padding"
     elif plan.kind == Input.OVERLAP:
         yield "overlapping planes"
+    elif plan.kind == Input.ROWS:
+        yield "rows as they appear"
     elif plan.kind == Input.FUSED:
         assert plan.areas is not None
         yield "one fused area" if plan.areas.count == 1 else "fused areas in turn"
