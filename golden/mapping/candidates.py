@@ -1,6 +1,6 @@
 """The plans that a layer, or two layers fused, could take: every combination of places and cuts that fits."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -271,26 +271,31 @@ class Candidates:
             areas = self._fused_areas(second, view, reach, target)
             if areas is None or held > self.p.accumulators - 2:
                 continue
-            first_held = self.p.accumulators - held
-            first_held = first_held // QUARTERS * QUARTERS or first_held
-            goal = Goal((0, first_held - 1), areas=areas)
-            before = min(self.towards(layer, second, state, goal), key=lambda plan: plan.cost, default=None)
-            if before is None:
-                continue
-            for output, spilled, after in self.outputs(second, following, state.source):
-                if spilled:
+            for first_held in self._shares(held):
+                goal = Goal((0, first_held - 1), areas=areas)
+                before = min(self.towards(layer, second, state, goal), key=lambda plan: plan.cost, default=None)
+                if before is None:
                     continue
-                assert output is not None
-                place = MapLayout(target, 0, areas.pitch, areas.plane)
-                plan = LayerPlan(
-                    second, view, target, state.source, Input.FUSED, place, 0, areas, reach, output, None,
-                    self.vector(second, following, None), blocks, pieces, slabs, Order.SLAB_PIECE_BLOCK,
-                    (first_held, self.all_sums[1]), False, 1, 0.0,
-                )  # fmt: skip
-                plan = replace(plan, cost=cost_of(plan, self.ring, self.prices, self.p))
-                if after not in found or before.cost + plan.cost < sum(other.cost for other in found[after]):
-                    found[after] = before, plan
+                for output, spilled, after in self.outputs(second, following, state.source):
+                    if spilled:
+                        continue
+                    assert output is not None
+                    place = MapLayout(target, 0, areas.pitch, areas.plane)
+                    plan = LayerPlan(
+                        second, view, target, state.source, Input.FUSED, place, 0, areas, reach, output, None,
+                        self.vector(second, following, None), blocks, pieces, slabs, Order.SLAB_PIECE_BLOCK,
+                        (first_held, self.all_sums[1]), False, 1, 0.0,
+                    )  # fmt: skip
+                    plan = replace(plan, cost=cost_of(plan, self.ring, self.prices, self.p))
+                    if after not in found or before.cost + plan.cost < sum(other.cost for other in found[after]):
+                        found[after] = before, plan
         return [(*pair, after) for after, pair in found.items()]
+
+    def _shares(self, held: int) -> Iterable[int]:
+        """Accumulators of the first of two fused layers, whose second one holds so many sums: all others, or of them a
+        number that four divides, for lines in quarters."""
+        free = self.p.accumulators - held
+        return {free, free // QUARTERS * QUARTERS or free} if self.p.quarter_lanes else {free}
 
     def feeding(self, layer: Layer, second: Layer, state: State, plan: LayerPlan) -> Iterator[LayerPlan]:
         """Other plans of the first of two fused layers, whose results go where those of ``plan`` go."""

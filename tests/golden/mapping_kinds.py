@@ -3,11 +3,13 @@
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from unittest import mock
 
 from golden.mapping import Mapped, map_network
 from golden.mapping.fusion import cut_networks, fused_sizes
 from golden.mapping.layer_plan import Input, LayerPlan, Order
+from golden.mapping.plan import Planner
 from golden.mapping.slabs import input_rows
 from golden.mapping.view import columns_read
 from golden.network import Network
@@ -18,8 +20,8 @@ KINDS = (
     # where the input comes from
     "resident map", "resident vector", "whole map streamed", "ring of rows", "ring that wraps in a compute",
     "ring over padding", "overlapping planes", "rows as they appear", "areas of rows", "areas of channels",
-    "areas kept for all blocks", "areas in turn", "vector streamed whole", "vector streamed in areas", "fully connected window",
-    "fused areas in turn", "one fused area",
+    "areas kept for all blocks", "areas in turn", "vector streamed whole", "vector streamed in areas",
+    "fully connected window", "fused areas in turn", "one fused area",
     # where the output goes
     "resident output", "vector output", "spilled by rows", "spilled by planes", "one stage", "stages in turn",
     "output fed on",
@@ -52,11 +54,15 @@ def map_by_chance(networks: Sequence[Network], p: TileParams, rng: random.Random
 
     def cost(plan: LayerPlan, *_: object) -> float:
         """Layers that go together, of which there are few among many plans, are cheap."""
-        return rng.random() * (0.1 if plan.feeds or plan.kind in (Input.FUSED, Input.ROWS) else 1)
+        if plan.kind == Input.ROWS:
+            return rng.random() - 1
+        return rng.random() * (0.1 if plan.feeds or plan.kind == Input.FUSED else 1)
 
+    special = rng.choice(((), (Input.OVERLAP,), (Input.ROWS,)))
     with (
         mock.patch("golden.mapping.candidates.cost_of", side_effect=cost),
         mock.patch("golden.mapping.rows.cost_of", side_effect=cost),
+        mock.patch("golden.mapping.mapper.Planner", partial(Planner, special=special)),
     ):
         return map_network(cut, p, search=False)
 

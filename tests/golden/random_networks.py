@@ -119,6 +119,22 @@ def paired_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Sha
     return module, shape
 
 
+def by_rows_module(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
+    """Two convolutions with a map between that is a little too large for a buffer: only some of its rows are wanted."""
+    width, channels = rng.randint(2, 4) * p.cell_words, rng.randint(2, min(p.neurons, 6))
+    fits = min(p.buffer_rows) * p.banks // (channels * -(-width // p.cell_words))
+    height, pool = min(30, fits + rng.randint(1, 1 + fits // 2)), rng.choice((1, 1, 2))
+    shape = (1, height * pool + 2, width * pool + 2)
+    module = nn.Sequential(
+        nn.Conv2d(1, channels, 3), nn.ReLU(), *([nn.MaxPool2d(2)] if pool > 1 else []),
+        nn.Conv2d(channels, rng.randint(1, p.neurons), (rng.randint(1, 3), rng.randint(1, 3))), nn.ReLU(),
+        *([nn.MaxPool2d(2, ceil_mode=rng.random() < 0.5)] if rng.random() < 0.7 else []),
+        nn.Flatten(), nn.LazyLinear(rng.randint(1, 7)),
+    )  # fmt: skip
+    module(torch.zeros(1, *shape))
+    return module, shape
+
+
 def random_network(rng: random.Random, p: TileParams) -> tuple[nn.Sequential, Shape]:
     """Mostly any layers; some with wide maps (rings), more weights than SB holds, rows without gaps."""
     family = rng.choice(("any", "any", "any", "wide", "wide", "deep", "flat"))

@@ -23,6 +23,7 @@ from hw.errors import BadInput
 from hw.params import PRESETS, TileParams, preset
 from tests.golden.mapping_kinds import IMPOSSIBLE, KINDS, kinds_of, map_by_chance
 from tests.golden.random_networks import (
+    by_rows_module,
     fused_module,
     images,
     increments,
@@ -160,6 +161,8 @@ def test_the_ways_a_layer_can_run_are_all_met(name: str, seed: int) -> None:
     for number in range(MOST):
         pairs = p.pair_cells and number % 9 == 2
         family = fused_module if number % 3 == 1 else paired_module if pairs else random_network
+        if number % 9 == 5:
+            family = by_rows_module
         module, shape = family(rng, p)
         fractions = (0.4, 1.0) if number % 8 == 0 else (1.0,)
         nets = networks(increments(module, fractions, shape), shape, p)
