@@ -37,7 +37,7 @@ def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Wo
     steps = -(-rows // 2) if paired else per_row * rows
     tile = steps if parts > 1 else rng.randint(1, p.accumulators)
     if kernel.quarter_columns:
-        cols = min(cols, p.accumulators * groups)
+        cols = min(rng.choice((cols, cols, rng.choice((8, 12)) * groups)), p.accumulators * groups)
         per_row = -(-cols // groups)
         if parts > 1 or per_row % QUARTERS or rng.random() < 0.5:
             tile = per_row * rng.randint(1, 1 if parts > 1 else p.accumulators // per_row)
@@ -226,15 +226,15 @@ def accumulators_of(p: TileParams, step: Any) -> list[int]:
     return sorted(word * QUARTERS + b for b, word in enumerate(step.index) if step.sums >> b & 1)
 
 
-def program(rng: random.Random, i: Isa, chains: int) -> list[Window | Work]:
-    """Windows and computes in order; some computes wait for counts that the bench reaches later."""
+def program(rng: random.Random, i: Isa, chains: int, quarters: bool) -> list[Window | Work]:
+    """Windows and computes in order, with last lines in quarters or without; some computes wait for counts that the
+    bench reaches later."""
     items: list[Window | Work] = []
-    kernel, first_line = Kernel(rng, i), 0
-    asked = i.params.quarter_lanes > 0
+    kernel, first_line = Kernel(rng, i, quarters), 0
     number = 0
     for k in range(chains):
         if k == 0 or rng.random() < 0.5:
-            kernel = Kernel(rng, i, quarters=asked and rng.random() < 0.35)
+            kernel = Kernel(rng, i, quarters)
             first_line = rng.choice((0, rng.randrange(kernel.lines)))
             items.append(kernel.window(first_line))
         for work in random_chain(rng, kernel, first_line):
