@@ -6,6 +6,7 @@ import cocotb
 
 from cosim.port import BlockPort, join, pack, signed, split
 from hw.neuron import sb_port
+from hw.params import QUARTERS, bits_for
 from hw.pool import POOL_SUM_BITS, pool_control
 
 CYCLES = 1500
@@ -20,7 +21,8 @@ class Model:
         self.sb = [[0] * p.synapses for _ in range(p.sb_rows)]
         self.weights = [0] * p.synapses
         self.products = [0] * p.synapses
-        self.sum = self.bias = self.window = self.pooled = 0
+        self.sums = [0] * p.sum_banks
+        self.bias = self.window = self.pooled = 0
         self.accumulators = [0] * p.accumulators
         self.windows = [0] * p.pool_entries
 
@@ -33,19 +35,27 @@ class Model:
 
     def edge(self, given: dict[str, Any]) -> None:
         p, row, lanes = self.p, given["sb"]["row"], given["sb"]["lanes"]
-        if given["acc_en"]:
+        for b, word in enumerate(given["acc_index"]):
+            number = word * p.sum_banks + b
             bias = 0 if given["acc_zero"] else self.bias << p.fmt.frac
-            start = bias if given["acc_first"] else self.accumulators[given["acc_index"]]
-            addend = self.sum << given["acc_shift"] * (p.fmt.width - 1)
-            self.accumulators[given["acc_index"]] = signed(start + addend, p.accumulator_width)
+            start = bias if given["acc_first"] else self.accumulators[number]
+            addend = self.sums[b] << given["acc_shift"] * (p.fmt.width - 1)
+            if given["acc_en"] >> b & 1:
+                self.accumulators[number] = signed(start + addend, p.accumulator_width)
         if given["bias_en"]:
             self.bias = given["bias_word"]
-        if given["sum_en"]:
-            counted = [value for i, value in enumerate(self.products) if given["lanes3"] >> i & 1]
-            self.sum = signed(sum(counted), p.accumulator_width)
+        size = p.quarter_lanes
+        for b in range(p.sum_banks):
+            lanes3 = given["lanes3"] & ((1 << size) - 1 << b * size) if size and given["split3"] else given["lanes3"]
+            counted = [value for i, value in enumerate(self.products) if lanes3 >> i & 1]
+            if given["sum_en"] >> b & 1:
+                self.sums[b] = signed(sum(counted), p.accumulator_width)
+        weights = list(self.weights)
+        if size and given["split2"]:
+            weights = weights[given["quarter2"] * size :][:size] * QUARTERS
         for i in range(p.synapses):
             if given["lanes2"] >> i & 1:
-                self.products[i] = given["operands"][i] * self.weights[i]
+                self.products[i] = given["operands"][i] * weights[i]
             if lanes >> i & 1 and given["sb_read"]:
                 self.weights[i] = self.sb[row][i]
             if lanes >> i & 1 and given["sb_write"]:
@@ -65,7 +75,7 @@ def stimulus(port: BlockPort, rows: int) -> dict[str, Any]:
     p, rng = port.params, port.rng
     access, pooling = rng.choice(("read", "read", "write", "")), rng.choice(("write", "result", ""))
     read_index, index = rng.sample(range(min(p.pool_entries, 4)), 2)
-    full = (1 << p.synapses) - 1
+    full, banks = (1 << p.synapses) - 1, (1 << p.sum_banks) - 1
     return {
         "sb_read": access == "read",
         "sb_write": access == "write",
@@ -73,10 +83,13 @@ def stimulus(port: BlockPort, rows: int) -> dict[str, Any]:
         "sb_line": port.words(p.fmt.width, p.synapses),
         "operands": port.words(p.fmt.width, p.synapses),
         "lanes2": rng.choice((full, 0, rng.randint(0, full))),
+        "split2": port.chance(0.5),
+        "quarter2": rng.randrange(QUARTERS),
         "lanes3": rng.choice((full, rng.randint(0, full))),
-        "sum_en": port.chance(0.7),
-        "acc_en": port.chance(0.7),
-        "acc_index": rng.randrange(p.accumulators),
+        "sum_en": rng.choice((banks, rng.randint(0, banks))),
+        "split3": port.chance(0.5),
+        "acc_en": rng.choice((banks, rng.randint(0, banks))),
+        "acc_index": [rng.randrange(p.accumulators // p.sum_banks) for _ in range(p.sum_banks)],
         "acc_first": port.chance(0.3),
         "acc_zero": port.chance(0.3),
         "acc_shift": rng.choice((0, rng.randint(0, port.isa.shifts))),
@@ -106,6 +119,7 @@ def drive(port: BlockPort, given: dict[str, Any]) -> None:
         "pool": pack(pool_control(p), given["pool"]),
         "sb_line": join(given["sb_line"], p.fmt.width),
         "operands": join(given["operands"], p.fmt.width),
+        "acc_index": join(given["acc_index"], bits_for(p.accumulators // p.sum_banks)),
         "bias_word": given["bias_word"] & ((1 << p.fmt.width) - 1),
         "pool_word": given["pool_word"] & ((1 << p.fmt.width) - 1),
     }

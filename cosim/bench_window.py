@@ -63,7 +63,7 @@ async def window(dut: Any) -> None:
                 await port.cycle(next_at=place, next_in_w=view.width & mask, next_columns=reach.columns, **commands)
                 port.set(
                     next_at=0, begin=0, advance=0, at=place, in_h=view.height & mask, lanes_left=left, pixels=pixels,
-                    ring_rows=0, ring_back=0, paired=0,
+                    ring_rows=0, ring_back=0, paired=0, split=0, quarter=0, turn=0, groups=groups,
                 )  # fmt: skip
                 commands = {"begin": 0, "advance": 1, "step": 1, "rewind": int(line == last - 1)}
                 await port.settle()

@@ -200,11 +200,11 @@ class Compute(_Ordered):
     hold the words of all steps whose origins lie in that cell.
     ``quarters`` Q above 0: the last line has lanes in use in its first Q quarters of ``synapses / 4`` lanes each. They
     are computed one after the other, each for up to four steps of a row at a time (``row_rest`` at its end): lanes of
-    the quarter stand in all four quarters of the neuron, quarter k of them works on the k-th of the steps and its sum
-    goes to that step's accumulator. ``quarter_columns`` cells of a run are read for four steps, of the quarter's runs
-    only. ``quarter_tile``: how often a quarter does so in a tile. Wants a tile with TileParams.quarter_lanes, stride 1,
-    more lines than one, no steps of two rows, a number of accumulators to go round in that four divides, and tiles
-    either of whole rows or, as the rows, of a number of steps that four divides.
+    the quarter stand in all four quarters of the neuron, each of which works on one of the steps, quarter a % 4 on that
+    of accumulator a, and its sum goes there. ``quarter_columns`` cells of a run are read for four steps, of the
+    quarter's runs only. ``quarter_tile``: how often a quarter does so in a tile. Wants a tile with quarter_lanes
+    (TileParams), stride 1, more lines than one, no steps of two rows, a number of accumulators to go round in that four
+    divides, and tiles either of whole rows or, as the rows, of a number of steps that four divides.
     ``last_lanes`` 0 (of one line, not ``first``): nothing is read and nothing added.
     ``first``: sums start at the bias, or with ``zero`` at 0; else they go on from the accumulators (then all steps are
     one tile). What lines add is shifted left by ``shift`` digits of ``width - 1`` bits.

@@ -31,6 +31,7 @@ class NfuArray(Component):
     A step's operands are registers of its own for each pixel, see WindowLanes for the words that they take; neuron m
     takes those of pixel m // step.neurons, and word m % step.neurons of a bias line. Operands of gated lanes keep their
     bits.
+    Lanes of a step in quarters are those of several steps, a quarter each, for the same pixels of their groups.
     Timing: a line issued in cycle t has its sums in the accumulators from cycle t + ``latency``.
     """
 

@@ -111,7 +111,7 @@ class PostModel:
         self._settle(granted)
         return Seen(len(self.queue) < QUEUE, self.take, self.neurons, self.count, self.offered, self.written)
 
-    def edge(self, push: Compute | None, complete: bool) -> None:
+    def edge(self, push: Compute | None, complete: int) -> None:
         c = self.c
         if self.ending and self.finished or self.end and (not self.halves or self.finished):
             self.written, self.ending = self.written + 1, False

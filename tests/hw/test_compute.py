@@ -2,190 +2,33 @@
 
 import random
 from collections import Counter, deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hw.compute import ComputeEngine, Cycle
-from hw.isa import Buffer, Compute, Isa, Window, isa
+from hw.isa import Compute, Window, isa
 from hw.params import TileParams, preset
+from tests.hw.compute_model import Held, Work, issues, program, steps_of
 from tests.hw.sim import SHAPES, lone, plain, simulate
-from tests.hw.window_model import Kernel, Row
+from tests.hw.window_model import EIGHT, Kernel
 
 MACHINES = [*(preset(name) for name in SHAPES), lone(groups=1)]
+IN_QUARTERS = [preset("small"), EIGHT, preset("paper16")]
 
 
-@dataclass(frozen=True)
-class Work:
-    """A compute over the map whose channel 0 starts at cell ``base``; its first line is ``line`` of the kernel."""
-
-    kernel: Kernel
-    line: int
-    base: int
-    compute: Compute
-
-
-def random_chain(rng: random.Random, kernel: Kernel, first_line: int) -> list[Work]:
-    """One compute, or several that go on from each other's sums; some emit them and keep them, some add nothing."""
-    i, p, groups = kernel.i, kernel.i.params, kernel.groups
-    parts = rng.choice((1, 1, 2, 3))
-    cols, rows = rng.randint(1, 3 * groups + 2), rng.randint(1, 4)
-    if parts > 1:
-        rows = 1
-        cols = min(cols, p.accumulators * groups)
-    if kernel.x is not None:  # every origin lies in that column
-        cols = min(cols, groups)
-    paired = int(kernel.paired and rng.random() < 0.8)
-    if paired:
-        cols, rows = groups, rng.randint(1, 5)
-    per_row = -(-cols // groups)
-    steps = -(-rows // 2) if paired else per_row * rows
-    tile = steps if parts > 1 else rng.randint(1, p.accumulators)
-    sums = rng.randint(tile, p.accumulators)
-    sum_first = rng.randint(0, p.accumulators - sums)
-    lines = rng.randint(1, kernel.lines - first_line)
-    x0, y0 = rng.randint(-3, 2), rng.randint(-3, 4)
-    if kernel.ring_rows:  # up to its end, so that rows wrap on the way
-        y0 = rng.choice((y0, kernel.ring_rows - 1, kernel.ring_rows - 2))
-    x0 = x0 if kernel.x is None else kernel.x
-    places = {(x0 + k * groups * kernel.stride) % p.cell_words for k in range(per_row)}
-    columns = -(-(max(places) + groups - 1 + kernel.w) // p.cell_words)
-    step_cells, step_sub = divmod(groups * kernel.stride, p.cell_words)
-    step_y_row, step_y_bank = kernel.pair((kernel.stride + paired) * kernel.pitch)
-    groups *= 1 + paired
-    base = rng.randrange(p.banks << i.row_bits)
-    size = (rng.randint(1, kernel.width), y0 + rng.randint(5, 12))
-    row, bank, sub = kernel.origin(first_line, Row(base, x0, y0, *size))
-    first = Compute(
-        source=rng.choice((Buffer.NBIN, Buffer.NBOUT)), row=row, bank=bank, sub=sub, x0=x0, y0=y0,
-        stride=kernel.stride, in_w=size[0], in_h=size[1], step_cells=step_cells, step_sub=step_sub,
-        step_y_row=step_y_row, step_y_bank=step_y_bank, ring_y=kernel.ring_y(y0), ring_rows=kernel.ring_rows,
-        ring_back=kernel.ring_back, columns=columns, cols=cols, rows=rows, lines=lines,
-        last_lanes=kernel.left(first_line + lines - 1), neurons=rng.randint(1, p.neurons // groups), groups=groups,
-        paired=paired, tile=tile, sb_row=rng.randrange(p.sb_rows), load_bias=rng.getrandbits(1),
-        bias_row=rng.randrange(p.sb_rows), bias_bank=rng.randrange(p.neurons), finish=int(parts == 1),
-        sum_at=rng.randint(sum_first, sum_first + sums - 1), sum_first=sum_first, sum_last=sum_first + sums - 1,
-        zero=rng.getrandbits(1), shift=rng.randint(0, i.shifts),
-    )  # fmt: skip
-    kept = [int(rng.random() < 0.4 and not paired) for _ in range(parts - 1)] + [0]
-    first = replace(first, finish=max(first.finish, kept[0]), hold=kept[0])
-    chain = [Work(kernel, first_line, base, first)]
-    for k in range(1, parts):
-        base = rng.randrange(p.banks << i.row_bits)
-        row, bank, _ = kernel.origin(first_line, Row(base, x0, y0, *size))
-        more = replace(first, first=0, zero=0, load_bias=0, finish=int(k == parts - 1 or kept[k]), hold=kept[k])
-        more = replace(more, row=row, bank=bank, shift=rng.randint(0, i.shifts))
-        if rng.random() < 0.4:
-            more = replace(more, lines=1, last_lanes=0)
-        chain.append(Work(kernel, first_line, base, more))
-    return chain
-
-
-def steps_of(c: Compute) -> list[tuple[int, int]]:
-    """Row and column of each step's first pixel."""
-    return [(y, x) for y in range(0, c.rows, 1 + c.paired) for x in range(0, c.cols, c.groups)]
-
-
-def issues(work: Work) -> list[dict[str, Any]]:
-    """What is issued, in order."""
-    kernel, c = work.kernel, work.compute
-    i, p = kernel.i, kernel.i.params
-    found: list[dict[str, Any]] = []
-    steps = steps_of(c)
-    for start in range(0, len(steps), c.tile):
-        of_tile = steps[start : start + c.tile]
-        for line in range(c.lines):
-            left = c.last_lanes if line == c.lines - 1 else kernel.taps
-            for k, (y, x) in enumerate(of_tile):
-                index = c.sum_first + (c.sum_at - c.sum_first + start + k) % (c.sum_last - c.sum_first + 1)
-                at = Row(work.base, c.x0 + x * c.stride, c.y0 + y * c.stride, c.in_w, c.in_h)
-                entered = (at.x // p.cell_words) != ((at.x - c.groups * c.stride) // p.cell_words)
-                # of each pixel of the step the origin of its row, and its place there
-                pixels = [(at, j) for j in range(min(c.groups, c.cols - x))]
-                second = bool(c.paired) and y + 1 < c.rows
-                if second:
-                    pixels += [(replace(at, y=at.y + 1), j) for j in range(c.cols)]
-                number = work.line + line
-                words = {
-                    (j, e): word
-                    for j, pixel in enumerate(pixels)
-                    for e in range(left)
-                    if (word := kernel.word(number * kernel.taps + e, *pixel)) is not None
-                }
-                reads = left > 0 and (k == 0 or x == 0 or entered)
-                found.append({
-                    "source": int(c.source), "weights": k == 0 and left > 0,
-                    "reads": kernel.reads(number, left, at, c.columns, second) if reads else None,
-                    "words": words, "sb_row": (c.sb_row + line) % (1 << i.sb_row_bits), "sb_lanes": (1 << left) - 1,
-                    "mask": (1 << c.neurons * c.groups) - 1,
-                    "active": (1 << c.neurons * len(pixels)) - 1 if left else 0,
-                    "neurons": c.neurons, "pixels": len(pixels), "index": index, "paired": c.paired,
-                    "zero": c.zero, "shift": c.shift, "first": c.first and line == 0,
-                    "complete": c.finish and line == c.lines - 1,
-                    "wrapped": bool(c.ring_rows) and at.y >= c.ring_rows > c.y0,
-                })  # fmt: skip
-    return found
-
-
-class Held:
-    """What the banks of both buffers have read last, by (buffer, bank)."""
-
-    def __init__(self, p: TileParams) -> None:
-        self.p = p
-        self.rows: dict[tuple[int, int], int] = {}
-
-    def seen(self, ctx: Any, dut: Any) -> dict[str, Any]:
-        """The hardware's outputs in an issue cycle, as ``issues`` names them."""
-        p, fetch, step, source = self.p, ctx.get(dut.fetch), ctx.get(dut.step), ctx.get(dut.source)
-        reads = None
-        if ctx.get(dut.read):
-            banks = ctx.get(dut.banks)
-            reads = {b: ctx.get(getattr(dut, f"row_{b}")) for b in range(p.banks) if banks >> b & 1}
-            self.rows |= {(source, b): row for b, row in reads.items()}
-        words = {}
-        for j in range(p.groups):
-            for e in range(p.synapses):
-                if step.lanes[j] >> e & 1:
-                    assert step.place[e] < p.row_words
-                    second = p.pairs_rows and step.paired and j >= p.groups // 2
-                    further = j + p.groups // 2 if second else j
-                    bank, sub = divmod((step.start + step.place[e] + further) % p.row_words, p.cell_words)
-                    words[j, e] = (self.rows[source, bank], bank, sub)
-        return {
-            "source": source, "weights": fetch.weights, "reads": reads, "words": words, "sb_row": fetch.row,
-            "sb_lanes": fetch.lanes, "mask": fetch.neurons_mask, "active": step.active, "neurons": step.neurons,
-            "pixels": step.pixels, "index": step.index, "first": step.first, "complete": step.complete,
-            "zero": step.zero, "shift": step.shift, "paired": step.paired & p.pairs_rows,
-        }  # fmt: skip
-
-
-def program(rng: random.Random, i: Isa, chains: int) -> list[Window | Work]:
-    """Windows and computes in order; some computes wait for counts that the bench reaches later."""
-    items: list[Window | Work] = []
-    kernel, first_line = Kernel(rng, i), 0
-    number = 0
-    for k in range(chains):
-        if k == 0 or rng.random() < 0.5:
-            kernel = Kernel(rng, i)
-            first_line = rng.choice((0, rng.randrange(kernel.lines)))
-            items.append(kernel.window(first_line))
-        for work in random_chain(rng, kernel, first_line):
-            c = work.compute
-            waits: dict[str, Any] = {"wait_dma": rng.choice((0, 0, 12 * number)), "wait_written": 0}
-            waits["wait_read"] = rng.choice((0, 0, number))
-            if number and rng.random() < 0.3 and c.first:
-                waits["wait_written"] = number
-            items.append(replace(work, compute=replace(c, **waits)))
-            number += 1
-    return items
-
-
-@pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
-def test_every_issue_and_every_cycle(p: TileParams) -> None:
+@pytest.mark.parametrize(
+    ("p", "quarters"),
+    [pytest.param(p, False, id=p.name) for p in MACHINES]
+    + [pytest.param(p, True, id=f"{p.name}, quarters") for p in IN_QUARTERS],
+)
+def test_every_issue_and_every_cycle(p: TileParams, quarters: bool) -> None:
     i, rng, dut = isa(p), random.Random(140), ComputeEngine(isa(p))
-    asked = {} if p.pairs_rows else {"paired": 1}  # which such tiles ignore
-    items = program(rng, i, 80)
+    # which such tiles ignore
+    asked = {} if p.pairs_rows else {"paired": 1}
+    asked |= {} if p.quarter_lanes else {"quarters": 2, "quarter_columns": 5, "quarter_tile": 1, "row_rest": 3}
+    items = program(rng, i, 80, quarters)
     computes = [item.compute for item in items if isinstance(item, Work)]
     steps = [len(steps_of(c)) for c in computes]
     kinds: Counter[Any] = Counter()
@@ -238,7 +81,7 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
             elif running:
                 wanted = coming[0]
                 yields = running.tile == 1 and wanted["active"]
-                if wanted["first"] and wanted["index"] in used:
+                if wanted["first"] and wanted["index"][0] in used:
                     kind = Cycle.STALL_ACCUMULATOR
                 elif crowded and yields:
                     kind = Cycle.STALL_PORT
@@ -281,8 +124,15 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
             if issue:
                 assert running
                 wanted = coming.popleft()
-                wrapped = wanted.pop("wrapped")
-                assert held.seen(ctx, dut) == wanted
+                wrapped, order = wanted.pop("wrapped"), wanted["index"]
+                assert held.seen(ctx, dut) == wanted | {"index": sorted(order)}
+                if wanted["quarter"] is not None:
+                    met["quads"] += 1
+                    met["quads, later quarters"] += wanted["quarter"] > 0
+                    met["quads, parts of rows"] += running.tile % running.row_steps > 0
+                    met["quads of four"] += len(order) == 4
+                    met["quads round the ring"] += order != sorted(order)
+                    met["quads from a later bank"] += order[0] % 4 > 0
                 met["wrapped"] += wrapped and bool(wanted["words"])
                 met["groups"] += wanted["pixels"] > 1
                 met["nothing read"] += wanted["reads"] is None
@@ -291,9 +141,9 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
                 if running.paired:
                     met["two rows" if wanted["pixels"] == p.groups else "second row missing"] += 1
                 if wanted["first"]:
-                    used.add(wanted["index"])
+                    used.update(order)
                 if wanted["complete"]:
-                    complete.append((taken - 1, wanted["index"]))
+                    complete.extend((taken - 1, index) for index in order)
                 if not coming:
                     running, read_done = None, read_done + 1
             if take:
@@ -319,16 +169,18 @@ def test_every_issue_and_every_cycle(p: TileParams) -> None:
 
     simulate(dut, bench)
     assert set(kinds) == set(Cycle)
-    assert kinds[Cycle.COMPUTE] == sum(c.lines * count for c, count in zip(computes, steps, strict=True)) > 50
+    assert kinds[Cycle.COMPUTE] == sum(c.issues for c in computes) > 50
     assert met["taken at once"] > 2
     assert met["window at once"] > 2
     assert met["wrapped"] > 8
     assert met["without the port"] > 5
     assert met["groups"] > 20 or p.groups == 1
-    assert min(met["two rows"], met["second row missing"]) > 20 or not p.pairs_rows
+    assert min(met["two rows"], met["second row missing"]) > 20 or not p.pairs_rows or quarters
     assert met["nothing read"] > 10
     assert min(met["nothing added"], met["kept"]) > 10
-    assert min(met["crowded"], met["crowded, a held line"]) > 20
+    assert min(met["crowded"], met["crowded, a held line"]) > 20 or quarters
+    for what in ("", ", later quarters", " of four", " round the ring", " from a later bank", ", parts of rows"):
+        assert (met["quads" + what] > 5) == quarters, what
 
 
 def test_the_engine_takes_the_cycles_it_claims() -> None:
@@ -352,7 +204,7 @@ def test_the_engine_takes_the_cycles_it_claims() -> None:
         while len(trace) < 1 + 2 * (2 + 6 * kernel.lines) + 2 * 6 * kernel.lines:
             trace.append(ctx.get(dut.cycle))
             step = ctx.get(dut.step)
-            due.append((ctx.get(dut.issue) & step.complete, step.index))
+            due.append((ctx.get(dut.issue) & step.complete, step.index[0]))
             drained, index = due.popleft()
             ctx.set(dut.drained, drained)
             ctx.set(dut.drain_index, index)

@@ -1,21 +1,36 @@
 """All neurons and their pipeline: sums after the claimed latency, biases, weights by DMA between, events, stillness."""
 
 import random
+from itertools import product
 from typing import Any
 
 import pytest
 
 from hw.isa import isa
 from hw.nfu_array import NfuArray
-from hw.params import TileParams, preset
-from tests.hw.sim import SHAPES, elaborated, lone, simulate, state_of, word, wrap
+from hw.params import QUARTERS, TileParams, preset
+from tests.hw.sim import SHAPES, elaborated, in_banks, lone, simulate, state_of, word, wrap
 
-MACHINES = [*(preset(name) for name in SHAPES), lone(groups=1)]
+MACHINES = [*(preset(name) for name in (*SHAPES, "paper16")), lone(groups=1)]
 IDLE: dict[str, Any] = {"issue": 0, "step": {}, "fetch": {}, "line": None}
 
 
+def parts_of(p: TileParams, step: dict[str, Any]) -> dict[int, tuple[int, int]]:
+    """The accumulators that a step adds to: number -> the lanes whose sum it takes, and how much further than they
+    their weights lie in the line."""
+    if not p.quarter_lanes:
+        return {step["index"][0]: ((1 << p.synapses) - 1, 0)}
+    size, found = p.quarter_lanes, {}
+    for b, row in enumerate(step["index"]):
+        lanes = (1 << size) - 1 << b * size if step["split"] else (1 << p.synapses) - 1
+        if step["sums"] >> b & 1:
+            found[row * QUARTERS + b] = (lanes, (step["quarter"] - b) * size if step["split"] else 0)
+    return found
+
+
 class Schedule:
-    """Random runs of the engine's shape: [a bias line,] then lines of steps that share a weight row."""
+    """Random runs of the engine's shape: [a bias line,] then lines of steps that share a weight row, of which the last
+    may be in quarters."""
 
     def __init__(self, rng: random.Random, p: TileParams, rows: int, runs: int) -> None:
         self.rng, self.p, self.rows = rng, p, rows
@@ -36,7 +51,7 @@ class Schedule:
                      "lanes": (1 << n) - 1, "neurons_mask": mask}  # fmt: skip
             step = {"active": rng.getrandbits(p.neurons), "neurons": neurons}
             self.cycles.append({"issue": 0, "step": step, "fetch": fetch, "line": None})
-        index, steps, lines = rng.randrange(p.accumulators), rng.randint(1, min(4, p.accumulators)), rng.randint(1, 3)
+        index, steps, lines = rng.randrange(p.accumulators), rng.randint(1, min(6, p.accumulators)), rng.randint(1, 3)
         zero, shift, adds = rng.getrandbits(1), rng.choice((0, 0, rng.randint(0, isa(p).shifts))), rng.random() < 0.8
         counts = [groups if rng.random() < 0.6 else rng.randint(1, groups) for _ in range(steps)]
         if paired:
@@ -50,18 +65,28 @@ class Schedule:
             left = (1 << rng.randint(1, n)) - 1 if adds else 0
             row = rng.randrange(self.rows)
             place = [rng.randrange(p.row_words) for _ in range(n)]
-            for k, pixels in enumerate(counts):
+            split = bool(p.quarter_lanes) and not paired and adds and 0 < line == lines - 1 and rng.random() < 0.8
+            quarter = rng.randrange(QUARTERS - 1) if split else 0
+            taken = [range(k, min(k + QUARTERS, steps)) for k in range(0, steps, QUARTERS)] if split else []
+            weights = [quarter * p.quarter_lanes + e % p.quarter_lanes if split else e for e in range(n)]
+            there = sum((left >> weights[e] & 1) << e for e in range(n))
+            for k, of in enumerate(taken or [range(k, k + 1) for k in range(len(counts))]):
                 while rng.random() < 0.2:
                     self.cycles.append(IDLE)
+                pixels = counts[of[-1]] + (len(of) - 1) * groups  # a row's last step may have fewer
+                numbers, sums = in_banks(rng, p, [(index + step) % p.accumulators for step in of])
+                at_once = {"sums": sums, "split": int(split), "quarter": quarter} if p.quarter_lanes else {}
+                used = min(groups, pixels)
                 self.cycles.append({
                     "issue": 1,
                     "step": {
-                        "lanes": [rng.getrandbits(n) & left if j < pixels else 0 for j in range(p.groups)],
+                        "lanes": [rng.getrandbits(n) & there if j < used else 0 for j in range(p.groups)],
                         "start": rng.randrange(p.row_words), "place": place,
                         "paired": int(paired or not p.pairs_rows),  # which tiles without pairs ignore
-                        "active": (1 << neurons * pixels) - 1 if adds else 0,
-                        "neurons": neurons, "pixels": pixels, "index": (index + k) % p.accumulators, "zero": zero,
-                        "shift": shift, "first": int(adds and line == 0), "complete": int(line == lines - 1),
+                        "active": (1 << neurons * used) - 1 if adds else 0,
+                        "neurons": neurons, "pixels": pixels, "index": numbers, "zero": zero,
+                        "shift": shift, "first": int(adds and line == 0),
+                        "complete": len(of) if line == lines - 1 else 0, **at_once,
                     },
                     "fetch": {"weights": int(adds and k == 0), "row": row, "lanes": left, "neurons_mask": mask},
                     "line": [word(rng, min(p.fmt.width, 24)) for _ in range(p.row_words)],
@@ -77,11 +102,11 @@ def plain_fetch(fetch: dict[str, int]) -> dict[str, int]:
 def test_sums_after_the_latency(p: TileParams) -> None:
     rng, dut, n = random.Random(150), NfuArray(isa(p)), p.synapses
     rows, per = min(p.sb_rows, 6), p.lines_per_beat
-    schedule = Schedule(rng, p, rows, 40).cycles
+    schedule = Schedule(rng, p, rows, 60).cycles
     assert NfuArray.latency == 5
     lanes_of_all = p.neurons * n
     seen = {"checked": 0, "granted": 0, "refused": 0, "later pixels": 0}
-    seen |= {"second rows": 0, "shifted": 0, "from zero": 0, "nothing added": 0}
+    seen |= {"second rows": 0, "shifted": 0, "from zero": 0, "nothing added": 0, "quarters": 0, "partial": 0}
 
     async def bench(ctx: Any) -> None:
         sb = [[[0] * n for _ in range(rows)] for _ in range(p.neurons)]
@@ -131,21 +156,28 @@ def test_sums_after_the_latency(p: TileParams) -> None:
             products = sum(lanes.bit_count() for lanes in step["lanes"]) * step["neurons"] if issued else 0
             assert ctx.get(dut.products) == products
             assert ctx.get(dut.gated) == (lanes_of_all - products if issued else 0)
-            assert ctx.get(dut.accumulates) == active
+            added = step["neurons"] * step["pixels"] if active else 0
+            assert ctx.get(dut.accumulates) == added
+            assert added == active or step["split"]
             read = fetch["lanes"].bit_count() * mask.bit_count() if fetch["weights"] else n * fetch["bias"]
             assert ctx.get(dut.sb_reads) == read
             assert ctx.get(dut.complete) == completes.get(t, 0)
             if issued:
-                index = step["index"]
-                for k in range(active):
+                parts = parts_of(p, step)
+                split = step.get("split", 0)
+                seen["partial"] += split and len(parts) < QUARTERS
+                for k, (index, (own, behind)) in product(range(active), parts.items()):
                     pixel = k // step["neurons"]
                     second = p.pairs_rows and step["paired"] and pixel >= p.groups // 2
                     further = pixel + p.groups // 2 if second else pixel
                     operands = [words[(step["start"] + step["place"][e] + further) % p.row_words] for e in range(n)]
-                    lanes = step["lanes"][pixel]
-                    total = sum(operands[e] * held[k][e] for e in range(n) if lanes >> e & 1)
+                    lanes = step["lanes"][pixel] & own
+                    total = sum(operands[e] * held[k][e + behind] for e in range(n) if lanes >> e & 1)
+                    seen["quarters"] += split and total != 0
                     before = bias[k] << p.fmt.frac if step["first"] else sums[k][index]
                     before = 0 if step["first"] and step["zero"] else before
+                    if split and before is None:  # of the row's end: a neuron without a pixel in that step
+                        continue
                     assert before is not None
                     after = wrap(before + (total << step["shift"] * (p.fmt.width - 1)), p.accumulator_width)
                     sums[k][index] = after
@@ -155,6 +187,7 @@ def test_sums_after_the_latency(p: TileParams) -> None:
                     seen["later pixels"] += pixel > 0
                     seen["second rows"] += second
                 if not active:  # what the accumulators hold stays
+                    (index,) = parts
                     kept = [k for k in range(step["neurons"]) if sums[k][index] is not None]
                     held_sums = [(k, index, sums[k][index] or 0) for k in kept]
                     due.setdefault(t - 1 + NfuArray.latency, []).extend(held_sums)
@@ -188,6 +221,7 @@ def test_sums_after_the_latency(p: TileParams) -> None:
     assert min(seen[what] for what in ("shifted", "from zero", "nothing added")) > 3
     assert seen["later pixels"] > 50 or p.groups == 1
     assert seen["second rows"] > 30 or not p.pairs_rows
+    assert min(seen["quarters"] // 5, seen["partial"]) > 4 or not p.quarter_lanes
 
 
 @pytest.mark.parametrize("p", MACHINES, ids=lambda p: p.name)
@@ -236,7 +270,9 @@ def test_gated_lanes_and_neurons_change_no_bit(name: str) -> None:
             await cycle(0, active, bias)
             for k in range(24):
                 place = {"start": rng.randrange(p.row_words), "place": [rng.randrange(p.row_words) for _ in range(n)]}
-                step = active | place | {"lanes": lanes, "index": k % p.accumulators, "first": int(k % 3 == 0)}
+                index, sums = in_banks(rng, p, [k % p.accumulators])
+                step = active | place | {"lanes": lanes, "index": index, "first": int(k % 3 == 0)}
+                step |= {"sums": sums, "split": 0, "quarter": 0} if p.quarter_lanes else {}
                 fetch = {"weights": int(k % 4 == 0), "row": rng.randrange(4), "lanes": lanes[0], "neurons_mask": mask}
                 await cycle(1, step, fetch)
             for _ in range(8):

@@ -139,6 +139,7 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
         got: list[tuple[Any, ...]] = []
         model = PostModel(p.cell_words)
         pushed = completed = drained = scored = cycle = most = upper = uppers = 0
+        at_once = [0] * (p.sum_banks + 1)
         read: tuple[int, ...] = ()  # what the margin controller reads in the cycle after a score, too
         while True:
             cycle += 1
@@ -146,10 +147,10 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
             push = pushed < len(work) and ctx.get(dut.ready) and rng.random() >= stall
             ctx.set(dut.push, push)
             ctx.set(dut.config, plain(i, work[pushed][0]) | asked if push else {})
-            allowed = (
-                completed < (ends[pushed - 1] if pushed else 0) and completed - drained < (QUEUE + 1) * p.accumulators
-            )
-            complete = allowed and rng.random() >= stall
+            # as many at once as a quarter of a line completes, in accumulators that are in use or go on from their sums
+            allowed = min(ends[pushed - 1] if pushed else 0, drained + (QUEUE + 1) * p.accumulators) - completed
+            complete = rng.randint(min(1, allowed), min(p.sum_banks, allowed)) if rng.random() >= stall else 0
+            at_once[complete] += 1
             granted = grant(rng, stall)
             ctx.set(dut.complete, complete)
             ctx.set(dut.granted, granted)
@@ -183,12 +184,12 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
             got += [(ctx.get(dut.target), *cell) for cell in cells]
             # a compute counts as written only when its last word is in the buffer
             assert len(got) - len(cells) >= sum(len(part) for part in wanted[: seen.written])
-            model.edge(work[pushed][0] if push else None, bool(complete))
+            model.edge(work[pushed][0] if push else None, complete)
             pushed += bool(push)
             if taken:
                 upper = upper + 1 if upper + 1 < takes[drained] else 0
                 drained += upper == 0
-            completed += bool(complete)
+            completed += complete
             most = max(most, completed - drained)
             await ctx.tick()
             if seen.written == len(work):
@@ -197,6 +198,7 @@ def test_computes_in_order_and_on_time(p: TileParams) -> None:
         assert drained == completed == len(order) == len(takes)
         assert uppers > 12 or not p.pairs_rows
         assert most > p.accumulators  # sums that stay are completed again
+        assert min(at_once) > 5
         assert scored == sum(len(steps) for (c, _), steps in zip(work, vectors, strict=True) if c.scores)
         ctx.set(dut.clear, 1)
         await ctx.tick()

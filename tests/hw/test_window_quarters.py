@@ -11,10 +11,7 @@ from hw.params import QUARTERS, TileParams, preset
 from hw.window import WindowLanes
 from tests.hw.sim import plain, simulate
 from tests.hw.test_window import place
-from tests.hw.window_model import Kernel, Row
-
-# more lanes a quarter, and more banks for runs of that many columns
-EIGHT = preset("small").replace(name="eight", synapses=8, banks=16)
+from tests.hw.window_model import EIGHT, Kernel, Row
 
 
 def row_inside(rng: random.Random, kernel: Kernel) -> Row:
@@ -66,11 +63,8 @@ def test_every_lane_of_every_quarter(p: TileParams) -> None:
 
     async def bench(ctx: Any) -> None:
         for k in range(40):
-            wanted = (lambda of: of.taps > 2 * size, lambda of: of.groups > 1, lambda of: of.gap, lambda of: True)[
-                k % 4
-            ]
             kernel = Kernel(rng, i, quarters=True)
-            while not wanted(kernel):
+            while not (kernel.taps > 2 * size, kernel.groups > 1, kernel.gap, True)[k % 4]:
                 kernel = Kernel(rng, i, quarters=True)
             first_line = rng.randrange(kernel.lines)
             ctx.set(dut.window, plain(i, kernel.window(first_line)))

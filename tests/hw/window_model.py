@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from hw.instructions import UNUSED, Window
 from hw.isa import Isa
-from hw.params import QUARTERS
+from hw.params import QUARTERS, preset
+
+#: More than a lane a quarter, and banks for runs of as many columns as four steps read.
+EIGHT = preset("small").replace(name="eight", synapses=8, banks=16)
 
 
 @dataclass(frozen=True)
