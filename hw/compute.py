@@ -92,7 +92,7 @@ class ComputeEngine(Component):
     cycle : Out(Cycle).
 
     Timing: one cycle to take a window or a compute, one for a bias line, then one line of one step per cycle. A
-    window, and a compute without a bias line that may start, is taken with the last issue of the compute before it. Of
+    window, and a compute that may start, is taken with the last issue of the compute before it. Of
     a last line in quarters, each quarter takes up to four steps a cycle. A
     step whose cells are held already (see Cursor), or that has no lanes, reads nothing and does not wait for the port.
     While the engine is ``crowded``, a compute with tiles of one step waits: it would leave SB no cycle.
@@ -242,7 +242,7 @@ class ComputeEngine(Component):
                     m.d.comb += self.cycle.eq(Cycle.STALL_PORT)
                 with m.Else():
                     m.d.comb += [self.issue.eq(1), self.cycle.eq(Cycle.COMPUTE)]
-                    m.d.comb += start.eq(ends & may_start & self.post_ready & ~head.load_bias)
+                    m.d.comb += start.eq(ends & may_start & self.post_ready)
                     m.d.comb += window.set.eq(ends & self.head_valid & self.head_is_window)
         m.d.comb += [
             self.read.eq((state == State.RUN) & room & reads & ~yields),

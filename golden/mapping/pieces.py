@@ -124,7 +124,7 @@ def split(layer: Layer, reach: Reach, rest_first: bool, p: TileParams) -> tuple[
                 result.append(block_of(layer, reach, first + offset, part, p))
                 offset += part
     if rest_first:
-        result.sort(key=lambda block: (block.neurons == p.neurons, block.first))
+        result.sort(key=lambda block: (block.neurons, block.first))
     return tuple(result)
 
 

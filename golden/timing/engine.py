@@ -132,7 +132,7 @@ class Engine:
         if head is None:
             if self.queue:  # a window
                 self.queue.popleft()
-        elif post_ready and not head.load_bias and self._ordered(head, dma_done, written):
+        elif post_ready and self._ordered(head, dma_done, written):
             self._start(head)
         self.read_done += 1
 
