@@ -1,5 +1,6 @@
 """The plans that a layer, or two layers fused, could take: every combination of places and cuts that fits."""
 
+import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
@@ -100,22 +101,25 @@ class Candidates:
                 yield None, True, State(None, NOTHING, source)
 
     def reaches(self, layer: Layer, view: View) -> list[Reach]:
-        """What is sensible to read of a run at a time: everything that makes the layer quicker."""
+        """What is sensible to read of a run at a time: everything that makes the layer quicker, or blocks of it that a
+        layer fused with it may want."""
         p, width = self.p, layer.sum_shape[2]
         if view.vector:
             return [NOTHING]
         least = columns_read(view, width, 1, -view.padding[1], p)
         found: list[Reach] = []
-        quickest = None
+        sizes = [size for size in (p.neurons // 2, p.neurons // 4) if 0 < size <= layer.sum_shape[0]]
+        quickest = [math.inf] * (1 + len(sizes))
         gaps = (False,) if layer.sums.limbs else (False, True)  # limbs go row by row
         for gap, columns in product(gaps, range(least, min(UNUSED, p.banks + 1))):
             reach = Reach(columns, gap)
             if pitches(view, layer.in_shape[1], reach, view.channels, False, p) is None:
                 continue
-            cycles = sum(cycles_of(layer, block, reach, p) for block in split(layer, reach, False, p))
-            if quickest is None or cycles < quickest:
+            ways = [split(layer, reach, False, p), *([block_of(layer, reach, 0, size, p)] for size in sizes)]
+            cycles = [sum(cycles_of(layer, block, reach, p) for block in way) for way in ways]
+            if any(now < best for now, best in zip(cycles, quickest, strict=True)):
                 found.append(reach)
-                quickest = cycles
+                quickest = [min(pair) for pair in zip(cycles, quickest, strict=True)]
         return found
 
     def plans(
