@@ -152,6 +152,8 @@ class Candidates:
         begin = line_of(view, layer.sums.inputs)[0] if layer.sums.channels else 0
         for step in self._line_steps(view, kind, goal):
             pieces = tuple(pieces_of(view, step, begin))
+            if not layer.sums.limbs:
+                pieces = self._tail_first(pieces)
             if max(piece.lines for piece in pieces) > self.ring:
                 continue
             for rows, cols in self._shapes(layer, blocks, len(pieces) > 1 or layer.sums.saved, kind, goal):
@@ -178,6 +180,13 @@ class Candidates:
                         fitted = with_limbs(plan, p)
                         if fitted is not None:
                             yield replace(fitted, cost=cost_of(fitted, self.ring, self.prices, p))
+
+    def _tail_first(self, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+        """A piece whose last line may be in quarters before the others: sums that end four at a time would not leave
+        their accumulators as quickly, and the next ones wait for these."""
+        tail = pieces[-1]
+        short = 0 < tail.last_lanes <= (QUARTERS - 1) * self.p.quarter_lanes and tail.lines > 1
+        return (tail, *pieces[:-1]) if short else pieces
 
     def vector(self, layer: Layer, following: Layer | None, stage: Areas | None) -> bool:
         """Whether the results are one pixel that the next layer reads as a vector."""

@@ -81,7 +81,7 @@ class LayerScheduler:
         """One piece of slab ``at`` for one block. load_bias: its biases are not there; keep: its weights stay."""
         plan, slab = self.plan, self.plan.slabs[at]
         first = plan.first_piece(block)
-        if piece.line < first.line:
+        if first is not plan.pieces[0] and piece.line < first.line:
             return  # in sums that are there already
         sum_at = self._sums(block, slab, piece, first)
         if piece is first and first is not plan.pieces[0]:

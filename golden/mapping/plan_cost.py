@@ -42,7 +42,8 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
         compute += len(slabs) * len(blocks)  # biases change with the block
     sums, digit = layer.sums, _limb_beats(layer, p)
     for block, per_line in zip(blocks, beats_per_line, strict=True):
-        lines = view.lines - plan.first_piece(block).line
+        begins = plan.first_piece(block)
+        lines = view.lines - (begins.line if begins is not pieces[0] else 0)
         restored, saved = sums.limbs * (block.first < sums.channels), sums.limbs * sums.saved
         beats += (restored + saved) * block.neurons * digit
         loads += (restored + saved) * len(slabs)
@@ -51,7 +52,7 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
             words = block.neurons * block.groups
             emitted = words * (slab.out_end - slab.out_y) / max(slab.rows, 1)  # per step and row of sums
             drain = max(1.0, emitted / p.cell_words)
-            quarters = plan.quarters(block, slab, pieces[-1], p)
+            quarters = plan.quarters(block, slab, max(pieces, key=lambda piece: piece.line), p)
             computing = steps * lines - slab.rows * quarters.saved
             if chained and steps > most // 2:
                 compute += computing + steps * drain
