@@ -16,7 +16,20 @@ from golden.interpret_gather import Gather, passes_of
 from golden.interpret_pool import Pooling
 from hw.errors import BadInput
 from hw.events import WORK
-from hw.instructions import Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Pool, Store, Window
+from hw.instructions import (
+    ENTRY_AHEAD,
+    Base,
+    Buffer,
+    Compute,
+    Decide,
+    End,
+    Entry,
+    Instruction,
+    Load,
+    Pool,
+    Store,
+    Window,
+)
 from hw.isa import isa
 from hw.params import QUARTERS, TileParams
 
@@ -95,6 +108,11 @@ class Interpreter:
         assert isinstance(entry, Entry)
         self.out.counts["instructions"] += 1
         address, length = entry.address[start], entry.length[start]
+        behind = self.program_address + self.isa.instruction_beats
+        if start == 0 and (address != behind or length < ENTRY_AHEAD):
+            raise BadInput(
+                f"increment 0 is fetched from beat {behind} on, at least {ENTRY_AHEAD} instructions: {entry}"
+            )
         while True:
             following = self._segment(address, length, escalations)
             if following is None:

@@ -21,7 +21,7 @@ from golden.mapping.mapped import Mapped
 from golden.verify_compute import Computes
 from golden.verify_window import want
 from hw.errors import BadInput
-from hw.instructions import Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Store, Window
+from hw.instructions import ENTRY_AHEAD, Base, Buffer, Compute, Decide, End, Entry, Instruction, Load, Store, Window
 from hw.isa import isa
 from hw.params import TileParams
 
@@ -59,6 +59,12 @@ def verify(mapped: Mapped) -> Checked:
         entry = _decode(mapped, mapped.program_address, 1)[0]
         if not isinstance(entry, Entry):
             raise BadInput(f"an ENTRY is wanted at beat {mapped.program_address}, not {entry.opcode.name}")
+        behind = mapped.program_address + isa(p).instruction_beats
+        want(
+            entry.address[0] == behind and entry.length[0] >= ENTRY_AHEAD,
+            f"the first segment wants to lie at beat {behind} and to have {ENTRY_AHEAD} instructions or more, not at "
+            f"{entry.address[0]} with {entry.length[0]}",
+        )
     total = Checked(1, 0, 0)
     chain: _Segment | None = None  # the last one of an escalated run from the smallest increment on
     for increment in range(len(mapped.fresh)):

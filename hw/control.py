@@ -6,7 +6,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from hw.dma import transfer_layout
 from hw.host import HostRegister, Mode, host_port
-from hw.instructions import INCREMENT_BITS
+from hw.instructions import ENTRY_AHEAD, INCREMENT_BITS
 from hw.isa import OPCODE_BITS, SYNC_BITS, Isa, Opcode
 from hw.signatures import instruction_layout
 
@@ -24,7 +24,8 @@ class Control(Component):
     """Members: host : In(host_port). start : In(1), program : In, beat address of its Entry.
     busy : Out(1), done : Out(1), one cycle at the end of an image. increment_edge : Out(1), one cycle when an
     increment has ended and its counters are taken; stopped : Out, the increment it was.
-    fetch_start, fetch_address, fetch_length : Out, fetch_valid, instruction : In, fetch_ready : Out, fetch_done : In.
+    fetch_start, fetch_extend, fetch_address, fetch_length : Out, fetch_valid, instruction : In, fetch_ready : Out,
+    fetch_done : In.
     transfer_valid, transfer : Out, transfer_ready : In. compute_valid, compute : Out, compute_ready : In.
     dma_done, written : In, still : In(1), no unit has work in flight.
     clear_sync : Out(1), a segment begins. clear_counters : Out(1), an image begins.
@@ -50,6 +51,7 @@ class Control(Component):
                 "increment_edge": Out(1),
                 "stopped": Out(INCREMENT_BITS),
                 "fetch_start": Out(1),
+                "fetch_extend": Out(1),
                 "fetch_address": Out(isa.beat_bits),
                 "fetch_length": Out(SYNC_BITS),
                 "fetch_valid": In(1),
@@ -127,25 +129,28 @@ class Control(Component):
             is_compute.eq((opcode == Opcode.WINDOW) | (opcode == Opcode.COMPUTE)),
             escalate.eq(self.below & ~decide.last & (self.stopped < capacity)),
         ]
-        next_address, next_length = Signal(isa.beat_bits), Signal(SYNC_BITS)
+        next_address, next_length, length = Signal(isa.beat_bits), Signal(SYNC_BITS), Signal(SYNC_BITS)
         m.d.comb += [self.fetch_address.eq(next_address), self.fetch_length.eq(next_length)]
 
         with m.Switch(state):
             with m.Case(State.IDLE):
-                m.d.comb += [self.fetch_address.eq(self.program), self.fetch_length.eq(1)]
+                behind = Mux(first == 0, ENTRY_AHEAD, 0)  # of increment 0's segment
+                m.d.comb += [self.fetch_address.eq(self.program), self.fetch_length.eq(1 + behind)]
                 with m.If(go):
                     m.d.comb += [self.fetch_start.eq(1), self.clear_counters.eq(1)]
-                    m.d.sync += state.eq(State.ENTER)
+                    m.d.sync += [self.stopped.eq(first), state.eq(State.ENTER)]
             with m.Case(State.ENTER):  # the Entry, then the segment it names
                 m.d.comb += [
                     self.fetch_ready.eq(1),
                     self.executed.eq(self.fetch_valid),
-                    next_address.eq(Array(entry.address[i] for i in range(self._increments))[first]),
-                    next_length.eq(Array(entry.length[i] for i in range(self._increments))[first]),
+                    next_address.eq(Array(entry.address[i] for i in range(self._increments))[self.stopped]),
+                    length.eq(Array(entry.length[i] for i in range(self._increments))[self.stopped]),
+                    next_length.eq(length - Mux(self.stopped == 0, ENTRY_AHEAD, 0)),
                 ]
                 with m.If(self.fetch_valid):
-                    m.d.comb += [self.fetch_start.eq(1), self.clear_sync.eq(1)]
-                    m.d.sync += [self.stopped.eq(first), state.eq(State.RUN)]
+                    m.d.comb += [self.fetch_start.eq(self.stopped != 0), self.fetch_extend.eq(self.stopped == 0)]
+                    m.d.comb += self.clear_sync.eq(1)
+                    m.d.sync += state.eq(State.RUN)
                     with m.If(opcode != Opcode.ENTRY):
                         m.d.sync += self.fault.eq(1)
             with m.Case(State.RUN):

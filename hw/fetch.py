@@ -1,6 +1,6 @@
 """Instruction fetch: reads a whole segment from DRAM, in order, a few instructions ahead."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Component, In, Out
 
@@ -15,7 +15,8 @@ FETCH_FIRST = 2
 
 
 class Fetch(Component):
-    """Members: start : In(1), address (beats), length (instructions) : In, begin a segment (only when done).
+    """Members: start : In(1), address (beats), length (instructions) : In, begin a segment (only when done). extend :
+    In(1), ``length`` instructions more follow, while some of those before are to be taken.
     req_valid, req_address : Out, req_ready : In. rsp_valid, rsp : In, answers to this block's reads. working : In(1), a
     compute of the segment starts. yields : Out(1), the request may wait for others: none has, and ``FETCH_FIRST``
     instructions are asked for or held.
@@ -30,6 +31,7 @@ class Fetch(Component):
         super().__init__(
             {
                 "start": In(1),
+                "extend": In(1),
                 "address": In(isa.beat_bits),
                 "length": In(SYNC_BITS),
                 "req_valid": Out(1),
@@ -74,9 +76,9 @@ class Fetch(Component):
         with m.If(ask):
             m.d.sync += [self.req_address.eq(self.req_address + 1), beat.eq(beat + 1)]
             with m.If(beat == beats - 1):
-                m.d.sync += [beat.eq(0), left.eq(left - 1)]
-        with m.If(take):
-            m.d.sync += untaken.eq(untaken - 1)
+                m.d.sync += beat.eq(0)
+        more = Mux(self.extend, self.length, 0)
+        m.d.sync += [left.eq(left - (ask & (beat == beats - 1)) + more), untaken.eq(untaken - take + more)]
         parts = Signal(isa.instruction_bits)
         m.d.comb += queue.w_data.eq(Cat(parts[isa.params.beat_bits :], self.rsp))
         with m.If(self.rsp_valid):

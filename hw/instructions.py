@@ -18,6 +18,9 @@ from typing import Any
 
 from hw.params import QUARTERS
 
+# Instructions behind the Entry that are fetched together with it where a run starts with increment 0: the first ones of
+# its segment, which lies there and is no shorter. Its first transfer so waits for one answer of DRAM, not for two.
+ENTRY_AHEAD = 3
 RECIPROCAL_BITS = 24
 MAX_INCREMENTS = 8
 SYNC_BITS = 16
@@ -75,7 +78,8 @@ class _Ordered:
 
 @dataclass(frozen=True)
 class Entry:
-    """First instruction of a program: where each increment's segment lies, in beats and instructions."""
+    """First instruction of a program: where each increment's segment lies, in beats and instructions. That of increment
+    0 lies behind it and has ``ENTRY_AHEAD`` instructions or more."""
 
     opcode = Opcode.ENTRY
     address: tuple[int, ...]

@@ -128,6 +128,7 @@ class Tile(Component):
             self.stopped.eq(control.stopped),
             self.fault.eq(control.fault),
             fetch.start.eq(control.fetch_start),
+            fetch.extend.eq(control.fetch_extend),
             fetch.address.eq(control.fetch_address),
             fetch.length.eq(control.fetch_length),
             control.fetch_valid.eq(fetch.valid),

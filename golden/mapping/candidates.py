@@ -10,7 +10,7 @@ from golden.mapping.layer_plan import PARTS, Areas, Input, LayerPlan, Order
 from golden.mapping.layout import MapLayout, extent
 from golden.mapping.limbs import with_limbs
 from golden.mapping.pieces import Block, Piece, block_of, cycles_of, line_of, pieces_between, pieces_of, split
-from golden.mapping.plan_cost import cost_of
+from golden.mapping.plan_cost import FIRST_CHANNELS, cost_of
 from golden.mapping.plan_places import cells_in, places, stage_of
 from golden.mapping.slabs import Slab, slabs_of
 from golden.mapping.view import Reach, View, cells_of, columns_read, pitches, view_of
@@ -18,6 +18,7 @@ from golden.network import Layer
 from hw.instructions import UNUSED, Buffer
 from hw.params import QUARTERS, TileParams
 
+LEADS = ((1, 2), (2, 2), (1, 99), (2, 99))  # rows of the first slab, and how many times as many the next ones have
 FUSED_AREAS = 3  # at most, between two fused layers
 NOTHING = Reach(0)  # of a vector, and of a map that is not there
 
@@ -156,9 +157,8 @@ class Candidates:
                 pieces = self._tail_first(pieces)
             if max(piece.lines for piece in pieces) > self.ring:
                 continue
-            for rows, cols in self._shapes(layer, blocks, len(pieces) > 1 or layer.sums.saved, kind, goal):
-                slabs = slabs_of(layer, rows, cols)
-                if cols < layer.sum_shape[2] and not self._within(view, blocks, slabs, reach):
+            for slabs in self._slabs(layer, blocks, len(pieces) > 1 or layer.sums.saved, kind, goal):
+                if slabs[0].cols < layer.sum_shape[2] and not self._within(view, blocks, slabs, reach):
                     continue
                 stage = stage_of(layer, slabs, target, p) if goal.spilled else goal.areas
                 if goal.spilled and stage is None:
@@ -243,6 +243,18 @@ class Candidates:
                 return [most, -(-most // 2)]  # the next layer reads the area before the last piece writes it
             return [most] if view.lines <= self.ring else [max(1, self.ring // 3)]
         return sorted({most, *(n for n in (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 26) if n < most)})
+
+    def _slabs(
+        self, layer: Layer, blocks: tuple[Block, ...], chained: bool, kind: Input, goal: Goal
+    ) -> Iterator[tuple[Slab, ...]]:
+        """Ways to cut the sums into slabs. Before the rows of an image's first slab nothing runs: it may be shorter,
+        and the next one, so that each is loaded while the one before is computed."""
+        streamed = kind in (Input.RING, Input.OVERLAP) and layer.in_shape[0] <= FIRST_CHANNELS
+        for rows, cols in self._shapes(layer, blocks, chained, kind, goal):
+            yield slabs_of(layer, rows, cols)
+            for lead, growth in LEADS if streamed else ():
+                if lead < rows:
+                    yield slabs_of(layer, rows, cols, lead, growth)
 
     def _shapes(
         self, layer: Layer, blocks: tuple[Block, ...], chained: bool, kind: Input, goal: Goal

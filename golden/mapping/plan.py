@@ -92,7 +92,10 @@ class Planner:
         else:
             others = self._all.plans(layer, following, state, output, plan.stage is not None)
         for other in others:
-            kind = (other.kind, len(other.pieces), len(other.slabs), other.order)
+            lead = (
+                tuple(slab.rows for slab in other.slabs[:2]) if other.slabs[0].rows < other.slabs[-2:][0].rows else ()
+            )
+            kind = (other.kind, len(other.pieces), len(other.slabs), other.order, lead)
             if kind not in found or other.cost < found[kind].cost:
                 found[kind] = other
         return sorted(found.values(), key=lambda other: other.cost)[:most]

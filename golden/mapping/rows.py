@@ -56,7 +56,7 @@ def by_rows(
             firsts = [
                 plan
                 for plan in candidates.towards(layer, second, state, Goal(candidates.all_sums, place))
-                if len(plan.pieces) == 1 and (plan.order == Order.SLAB_BLOCK_PIECE or len(plan.blocks) == 1)
+                if len(plan.pieces) == 1 and _in_turns(plan)
             ]
             for output, spilled, after in candidates.outputs(second, following, state.source):
                 if spilled or output is None:
@@ -83,6 +83,13 @@ def by_rows(
 def _closed(layer: Layer) -> bool:
     """Whether no pooling window is open between slabs of some rows."""
     return not layer.fc and (layer.pool is None or layer.pool.size == layer.pool.stride)
+
+
+def _in_turns(plan: LayerPlan) -> bool:
+    """Whether another layer can run between the slabs: they are computed for all blocks and leave no window open."""
+    pool = plan.layer.pool
+    whole = plan.order == Order.SLAB_BLOCK_PIECE or len(plan.blocks) == 1
+    return whole and (pool is None or all(slab.y % pool.stride == 0 for slab in plan.slabs))
 
 
 def _places(

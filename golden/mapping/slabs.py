@@ -1,6 +1,7 @@
 """Slabs: the output pixels that a layer computes at a time, the input rows they meet, and how they are pooled."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from golden.network import Layer
@@ -40,12 +41,16 @@ def input_rows(layer: Layer, slab: Slab) -> tuple[int, int]:
     return start, max(min(last, height), start + 1)
 
 
-def slabs_of(layer: Layer, rows: int, cols: int) -> tuple[Slab, ...]:
-    """Slabs of at most ``cols`` x ``rows`` pixels, in raster order."""
+def slabs_of(layer: Layer, rows: int, cols: int, lead: int = 0, growth: int = 1) -> tuple[Slab, ...]:
+    """Slabs of at most ``cols`` x ``rows`` pixels, in raster order. lead: rows of the first ones, 0 for as many; the
+    next ones have ``growth`` times as many as those before, until they have ``rows``."""
     _, height, width = layer.sum_shape
     found: list[Slab] = []
-    for y in range(0, height, rows):
-        end = min(y + rows, height)
+    edges, size = [0], lead or rows
+    while edges[-1] < height:
+        edges.append(min(edges[-1] + size, height))
+        size = min(growth * size, rows) if lead else rows
+    for y, end in pairwise(edges):
         emitted = rows_emitted(layer, y, end)
         found.extend(Slab(x, y, min(cols, width - x), end - y, *emitted) for x in range(0, width, cols))
     return tuple(found)

@@ -20,21 +20,23 @@ class Front:
     """
 
     __slots__ = ("state", "send", "moved", "address", "_items", "_next", "_segment", "_ahead", "_beats", "_left",
-                 "_beat", "held", "_together", "_filling", "_arrived", "_level", "_sent_transfers",
+                 "_beat", "held", "_together", "_entry_ahead", "_filling", "_arrived", "_level", "_sent_transfers",
                  "_sent_computes")  # fmt: skip
 
     def __init__(
-        self, program: int, segment: int, items: Sequence[Item], beats: int, fetch_ahead: int, together: int
+        self, program: int, segment: int, items: Sequence[Item], beats: int, fetch_ahead: int, together: int,
+        entry_ahead: int,
     ) -> None:  # fmt: skip
         """program, segment: beats where the Entry and the segment of ``items`` lie. beats: of an instruction. together:
-        instructions for which there has to be room before one is asked for."""
+        instructions for which there has to be room before one is asked for. entry_ahead: instructions of the segment,
+        which lies behind the Entry, that are asked for with it."""
         self.state = ENTER
         self.send: Item | None = None
         self.moved = False
         self.address = program
         self._items, self._segment, self._beats, self._ahead = items, segment, beats, fetch_ahead
         self._together, self._filling = together, False
-        self._left, self._next = 1, 0
+        self._left, self._next, self._entry_ahead = 1 + entry_ahead, 0, entry_ahead
         self._beat = self.held = self._arrived = self._level = self._sent_transfers = self._sent_computes = 0
 
     def wants(self) -> bool:
@@ -53,7 +55,11 @@ class Front:
             return
         elif self.state == ENTER:
             self._take()
-            self.state, self._left, self.address = RUN, len(self._items), self._segment
+            self.state = RUN
+            if self._entry_ahead:
+                self._left += len(self._items) - self._entry_ahead
+            else:
+                self._left, self.address = len(self._items), self._segment
         elif self.state == DECIDE:
             self._take()
             self.state, self._next = RUN, self._next + 1

@@ -11,7 +11,7 @@ from golden.timing.memory import DDR3, DramPort, Memory
 from golden.timing.walk import Lines, Walk
 from hw.errors import BadInput
 from hw.events import CYCLE_KINDS
-from hw.instructions import Base, Compute, Instruction, Load, Store, Window
+from hw.instructions import ENTRY_AHEAD, Base, Compute, Instruction, Load, Store, Window
 from hw.isa import isa
 from hw.params import TileParams
 
@@ -99,6 +99,7 @@ def predict_images(
             isa(p).instruction_beats,
             depths.fetch,
             depths.fetch_together,
+            ENTRY_AHEAD if increment == 0 else 0,
         )
         machine = Machine(p, front, port, depths)
         kinds = machine.run()
