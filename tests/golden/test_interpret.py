@@ -116,6 +116,7 @@ APART = Map(1, 1, 3, 3).window(P, 4, 0, 1, 1)
 
 WRONG: list[tuple[list[Any], str]] = [
     ([BIAS, WEIGHTS, INPUT, ONE, SUM], "a segment ends without End"),
+    ([ONE, End()], r"increment 0 is fetched from beat 4 on, at least 3 instructions: Entry\(address=\(4"),
     ([WEIGHTS, INPUT, ONE, SUM, End()], "biases at SB row 0, bank 0 are read but were never written"),
     ([BIAS, INPUT, ONE, SUM, End()], "weights at SB rows 1 to 1 are read but were never written"),
     (
@@ -152,10 +153,10 @@ WRONG: list[tuple[list[Any], str]] = [
         r"pixel \(0, 0\), line 0, lane 0: no slot serves a cell that is needed",
     ),
     ([BIAS, WEIGHTS, INPUT, ONE, replace(SUM, row=30), End()], "reads words that were never written"),
-    ([Store(buffer=Buffer.NBIN, address=90), End()], "a store reads words of nbin that were never written"),
-    ([replace(INPUT, address=60), End()], "DRAM beat .* is read but was never written"),
-    ([replace(INPUT, row=24), End()], "nbin has 24 rows, row 24 is used"),
-    ([BIAS, WEIGHTS, INPUT, ONE, replace(SUM, to_row=24), End()], "nbout has 24 rows, row 24 is used"),
+    ([Store(buffer=Buffer.NBIN, address=90), ONE, End()], "a store reads words of nbin that were never written"),
+    ([replace(INPUT, address=60), ONE, End()], "DRAM beat .* is read but was never written"),
+    ([replace(INPUT, row=24), ONE, End()], "nbin has 24 rows, row 24 is used"),
+    ([BIAS, WEIGHTS, INPUT, ONE, replace(SUM, to_row=24), ONE, End()], "nbout has 24 rows, row 24 is used"),
     ([BIAS, WEIGHTS, INPUT, ONE, replace(SUM, first=0), End()], r"accumulators \[0\] hold no sums that a chained"),
     (
         [BIAS, WEIGHTS, INPUT, ONE, replace(SUM, finish=0, cols=2), End()],

@@ -15,9 +15,11 @@ from hw.events import CYCLE_KINDS
 from hw.instructions import Buffer, Compute, End, Instruction, Load
 from hw.isa import isa
 from hw.params import TileParams, preset
+from tests.golden.maps import Map
 from tests.golden.random_networks import random_case
 
 SMALL = preset("small")
+WINDOW = Map(1, 1, 1, 1).window(SMALL, 1, 0, 1, 1)
 MEMORIES: tuple[Memory, ...] = (Ideal(), Ideal(latency_ps=100_000, burst_ps=0), DDR3(), DDR3(start_cycle=1234))
 
 
@@ -64,23 +66,20 @@ def fetched(beats: int) -> int:
 
 def test_an_empty_program_by_hand() -> None:
     beats = isa(SMALL).instruction_beats
-    taken = fetched(beats) + 1
-    found = predict(Program(SMALL, (End(),)), 0, Ideal())
-    assert found.cycles == 2 * taken  # the Entry, then the End, asked for in the cycle after the Entry was taken
-    assert found.stalls == {kind.name: 0 for kind in CYCLE_KINDS} | {"idle": found.cycles}
+    found = predict(Program(SMALL, (WINDOW, WINDOW, End())), 0, Ideal())
+    assert found.cycles == fetched(4 * beats) + 1  # all come together with the Entry
+    assert found.stalls == {kind.name: 0 for kind in CYCLE_KINDS} | {"setup": 2, "idle": found.cycles - 2}
 
 
 @pytest.mark.parametrize("beats", [1, 3, 20])
 def test_a_load_by_hand(beats: int) -> None:
     """End waits until the last beat is in its buffer; every beat is asked for before the End's, which is behind it."""
     load = Load(buffer=Buffer.NBIN, length=beats, last_words=1)
-    found = predict(Program(SMALL, (load, End())), 0, Ideal(burst_ps=4000))
+    found = predict(Program(SMALL, (load, WINDOW, End())), 0, Ideal(burst_ps=4000))
     instruction = isa(SMALL).instruction_beats
-    at = 2 * (
-        7 + instruction
-    )  # the cycle in which the load is taken: 4 ns a beat, an answer 7 cycles after its request
+    at = 7 + 2 * instruction  # the cycle in which the load is taken: 4 ns a beat, an answer 7 cycles after its request
     # the queue's head in the next cycle, the requester's a cycle later, asked for in that; meanwhile fetch asks first
-    ends_of_fetch = 7 + instruction + 2 * instruction  # asked for in a row, behind the Entry
+    ends_of_fetch = 4 * instruction  # asked for in a row, with the Entry
     first = max(at + 2, ends_of_fetch + 1)
     # eight answers at most are asked for and not in the buffer: another request the cycle after one is taken
     window, way = SMALL.dram_outstanding, 7  # from a request to its answer in the queue, taken in that cycle

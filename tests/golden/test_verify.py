@@ -350,3 +350,20 @@ def test_escalation_wants_the_next_segment() -> None:
     raw = mapped.image[:at] + wrong + mapped.image[at + len(wrong) :]
     with pytest.raises(BadInput, match=r"increment 0, instruction .* \(DECIDE\): the next segment .* is wanted, not"):
         verify(replace(mapped, image=raw))
+
+
+def test_the_first_segment_lies_behind_the_entry() -> None:
+    mapped = lenet_like()
+    coder, size = isa(mapped.params), isa(mapped.params).instruction_bytes
+    entry = coder.decode(mapped.image[:size])
+    assert isinstance(entry, Entry)
+    behind, length = entry.address[0], entry.length[0]
+    for changed, found in (
+        (replace(entry, address=(entry.address[1], *entry.address[1:])), f"at {entry.address[1]} with {length}"),
+        (replace(entry, length=(2, *entry.length[1:])), f"at {behind} with 2"),
+    ):
+        wanted = (
+            f"entry: the first segment wants to lie at beat {behind} and to have 3 instructions or more, not {found}"
+        )
+        with pytest.raises(BadInput, match=wanted):
+            verify(replace(mapped, image=coder.encode(changed) + mapped.image[size:]))

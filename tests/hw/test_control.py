@@ -7,6 +7,7 @@ import pytest
 
 from hw.control import Control
 from hw.host import HostRegister, mode_word
+from hw.instructions import ENTRY_AHEAD
 from hw.isa import Compute, Decide, End, Entry, Instruction, Isa, Load, Opcode, Store, Window, isa
 from hw.params import TileParams, preset
 from tests.hw.sim import SHAPES, simulate
@@ -82,10 +83,13 @@ class Rig:
             self.log.append(("edge", ctx.get(dut.stopped)))
         done = bool(ctx.get(dut.done))
         self.executed += ctx.get(dut.executed)
-        fetch = None
+        fetch = more = None
         if ctx.get(dut.fetch_start):
             fetch = ctx.get(dut.fetch_address), ctx.get(dut.fetch_length)
             assert ctx.get(dut.clear_sync) == (fetch[0] != PROGRAM)
+        if ctx.get(dut.fetch_extend):
+            more = ctx.get(dut.fetch_length)
+            assert ctx.get(dut.clear_sync)
         await ctx.tick()
         self.cycles += 1
         if taken:
@@ -95,10 +99,26 @@ class Rig:
             assert not self.pending  # a segment begins only when the last is over
             address, length = fetch
             segment = self.segments[address]
+            if address == PROGRAM and length > 1:  # increment 0 is next: its segment lies behind
+                segment = [*segment, *self.behind(0, ENTRY_AHEAD)]
             assert length == len(segment)
-            self.pending = [int.from_bytes(self.i.encode(item), "little") for item in segment]
+            self.pending = self.words(segment)
             self.log.append(("segment", address))
+        if more is not None:
+            assert len(self.pending) == ENTRY_AHEAD  # of the segment so far
+            rest = self.behind(ENTRY_AHEAD, None)
+            assert more == len(rest)
+            self.pending += self.words(rest)
+            self.log.append(("segment", self.segments[PROGRAM][0].address[0]))  # type: ignore[union-attr]
         return done
+
+    def words(self, items: list[Instruction]) -> list[int]:
+        return [int.from_bytes(self.i.encode(item), "little") for item in items]
+
+    def behind(self, first: int, end: int | None) -> list[Instruction]:
+        """Instructions of the segment behind the Entry."""
+        entry = self.segments[PROGRAM][0]
+        return self.segments[entry.address[0]][first:end] if isinstance(entry, Entry) else [End()] * ENTRY_AHEAD
 
     async def image(self, ctx: Any, limit: int = 2000) -> None:
         done = await self.cycle(ctx, start=True)
@@ -220,13 +240,14 @@ def test_an_instruction_a_cycle_while_queues_have_room() -> None:
 
 def test_decide_and_end_wait_until_all_is_still() -> None:
     p = preset("small")
-    segments: Segments = {PROGRAM: [Entry((500,), (2,))], 500: [Decide(0, 1), End()]}
+    segments: Segments = {PROGRAM: [Entry((500,), (3,))], 500: [Load(), Decide(0, 1), End()]}
     rig = Rig(p, segments, stalls=0.0)
 
     async def bench(ctx: Any) -> None:
         rig.below = [True]
         await rig.cycle(ctx, start=True)
-        await rig.cycle(ctx)
+        for _ in range(2):  # the Entry and the load
+            await rig.cycle(ctx)
         for phase in ("decide", "end"):
             for _ in range(10):  # nothing is still: it stays where it is
                 ctx.set(rig.dut.fetch_valid, 1)
@@ -253,7 +274,7 @@ def test_decide_and_end_wait_until_all_is_still() -> None:
 def test_an_unknown_instruction_is_a_fault_that_stays(code: int) -> None:
     """In a segment: no unit gets it, the machine stops there, the fault stays. An Entry belongs at the front only."""
     p = preset("small")
-    segments: Segments = {PROGRAM: [Entry((500,), (2,))], 500: [Load(), End()]}
+    segments: Segments = {PROGRAM: [Entry((500,), (3,))], 500: [Load(), Load(row=1), End()]}
     rig = Rig(p, segments, stalls=0.0)
 
     async def bench(ctx: Any) -> None:
@@ -264,7 +285,7 @@ def test_an_unknown_instruction_is_a_fault_that_stays(code: int) -> None:
         for _ in range(5):
             await rig.cycle(ctx)
             assert ctx.get(rig.dut.fault)
-        assert len(rig.pending) == 2
+        assert len(rig.pending) == 3
         assert [entry for entry in rig.log if entry[0] in ("transfer", "compute")] == []
         assert ctx.get(rig.dut.busy)
 

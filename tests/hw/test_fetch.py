@@ -32,7 +32,7 @@ def test_segments_arrive_whole_and_in_order(p: TileParams, stalls: float) -> Non
             if number == 0 or ctx.get(dut.done):
                 assert ctx.get(dut.done)
                 assert not ctx.get(dut.req_valid)
-            address = rng.randrange(p.dram_beats - length * beats)
+            address = rng.randrange(p.dram_beats - (length + 7) * beats)
             ctx.set(dut.start, 1)
             ctx.set(dut.address, address)
             ctx.set(dut.length, length)
@@ -44,6 +44,7 @@ def test_segments_arrive_whole_and_in_order(p: TileParams, stalls: float) -> Non
             answers: deque[int] = deque()
             got: list[int] = []
             stalled: int | None = None
+            more = rng.choice((0, 1, 7)) if length else 0  # that follow while it goes on
             while not ctx.get(dut.done):
                 ctx.set(dut.req_ready, rng.random() >= stalls)
                 respond = bool(answers) and rng.random() >= stalls
@@ -64,7 +65,13 @@ def test_segments_arrive_whole_and_in_order(p: TileParams, stalls: float) -> Non
                     got.append(ctx.get(dut.instruction))
                 held = -(-len(asked) // beats) - len(got)
                 most = max(most, held)
+                extends = more > 0 and rng.random() < 0.2
+                ctx.set(dut.extend, extends)
+                ctx.set(dut.length, more if extends else 77)
+                if extends:
+                    length, more = length + more, 0
                 await ctx.tick()
+            ctx.set(dut.extend, 0)
             ctx.set(dut.ready, 0)
             ctx.set(dut.rsp_valid, 0)
             assert asked == list(range(address, address + length * beats))  # the bursts do not depend on the taker
