@@ -21,7 +21,7 @@ class Event:
 
 WORK: tuple[Event, ...] = (
     Event("instructions", "instruction", "instructions taken from a fetched segment and executed"),
-    Event("compute_cycles", "cycle", "cycles in which the NFU takes one line of one step"),
+    Event("compute_cycles", "cycle", "cycles in which the NFU takes a line of one step or, in quarters, of up to four"),
     Event("multiply", "product", "active lane-cycles of NFU-1, over all pixels of a step"),
     Event("lane_gated", "lane-cycle", "lane-cycles of NFU-1 held still while the NFU computes"),
     Event("accumulate", "sum", "sums added to an accumulator, one per channel and pixel of a step"),
@@ -41,7 +41,7 @@ WORK: tuple[Event, ...] = (
 )
 
 CYCLE_KINDS: tuple[Event, ...] = (
-    Event("compute_busy", "cycle", "the NFU takes one line of one step"),
+    Event("compute_busy", "cycle", "the NFU takes a line of one step or, in quarters, of up to four"),
     Event(
         "setup", "cycle", "a window or compute instruction is taken and nothing else is done, or a bias line is read"
     ),

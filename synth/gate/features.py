@@ -52,15 +52,24 @@ def counts(count: Count, trace: Trace, params: TileParams) -> np.ndarray:
     return (lane_changes * np.count_nonzero(other, axis=2)).sum(axis=1)
 
 
+def additions(trace: Trace, params: TileParams) -> dict[str, np.ndarray]:
+    """Counts [cycles] of a neuron's accumulators: bit changes of what is written, and ``accumulate``, the banks that
+    are written. At the end of a row the tile's event may be less, as a bank adds 0 for a pixel that is not there."""
+    written, stored = (trace.of(f"accumulators.{name}")[:-1] for name in ("written", "stored"))
+    enabled = trace.of("acc_en")[:-1].astype(np.int64)
+    changed = (written != stored).reshape(*enabled.shape, params.accumulator_width)
+    return {
+        "toggle_accumulator": (np.count_nonzero(changed, axis=2) * enabled).sum(axis=1),
+        "accumulate": enabled.sum(axis=1),
+    }
+
+
 def neuron_activity(trace: Trace, params: TileParams) -> dict[str, np.ndarray]:
     """Counts [cycles] of one neuron in its own trace, by event; ``multiply`` and ``accumulate`` are its own too."""
     found = {event: counts(count, trace, params) for event, count in NEURON_CHANGES.items()}
-    written, stored = (trace.of(f"accumulators.{name}")[:-1] for name in ("written", "stored"))
-    enabled = trace.of("acc_en")[:-1, 0].astype(bool)
-    found["toggle_accumulator"] = np.count_nonzero(written != stored, axis=1) * enabled
+    found |= additions(trace, params)
     found |= {event: counts(count, trace, params) for event, count in COUNTS.items() if count.in_neurons}
     found["multiply"] = trace.of("lanes2")[:-1].sum(axis=1, dtype=np.int64)
-    found["accumulate"] = enabled.astype(np.int64)
     return found
 
 

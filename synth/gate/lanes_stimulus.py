@@ -62,7 +62,7 @@ def stimulus(trace: Trace, params: TileParams, layer: str, first: int, last: int
 
     on = trace.of("lanes2")[rows].astype(bool)
     products = np.stack([signed(trace.of(f"products.product_{lane}")[rows]) for lane in range(lanes)], axis=1)
-    given = words("operands"), words("weights")
+    given = words("operands"), words("products.weights")
     if not np.array_equal(held(on, given[0] * given[1], products[0]), products):
         raise CheckFailed(f"the recorded products of layer {layer} are not operands times weights: record it anew")
     # SB gives its words one cycle later, and a bias, which is a word of SB too, is taken one more cycle later.

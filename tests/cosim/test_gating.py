@@ -34,7 +34,7 @@ class Registers:
 
     product: str = r"products/product_bank/lane\[{lane}\]/value\[\d+\]"
     sum: str = r"sum/sum_bank/lane\[\d+\]/value\[\d+\]"
-    accumulator: str = r"accumulators/words\[\d+\]\[\d+\]"
+    accumulator: str = r"accumulators/words(?:_\d+)?\[\d+\]\[\d+\]"
     weight: str = r"bank/_\d+_\[\d+\]"
     pool: str = r"pool_lane/(?:windows\[\d+\]\[\d+\]|_\d+_\[\d+\]|pooled\[\d+\])"
 
@@ -68,7 +68,7 @@ def bits(p: TileParams) -> dict[str, int]:
     width, wide = p.fmt.width, p.accumulator_width
     windows = (p.pool_entries + 2) * (width + 6)  # a window's sum has 6 bits more; the word read, the result
     return {
-        "product": p.synapses * 2 * width, "sum": wide, "accumulator": p.accumulators * wide,
+        "product": p.synapses * 2 * width, "sum": p.sum_banks * wide, "accumulator": p.accumulators * wide,
         "weight": p.synapses * width, "pool": windows,
     }  # fmt: skip
 

@@ -83,7 +83,7 @@ def test_products_follow_operands_and_weights(recording: Recording) -> None:
             assert np.array_equal(
                 trace.of("operands")[:, lane * width : (lane + 1) * width], trace.of(f"operands[{lane}]")
             )
-            wanted = numbers(trace, f"operands[{lane}]") * numbers(trace, f"weights[{lane}]")
+            wanted = numbers(trace, f"operands[{lane}]") * numbers(trace, f"products.weights[{lane}]")
             product = numbers(trace, f"products.product_{lane}")
             active = lanes[:-1, lane] == 1
             assert np.array_equal(product[1:][active], wanted[:-1][active])
@@ -96,14 +96,17 @@ def test_products_follow_operands_and_weights(recording: Recording) -> None:
 
 def test_accumulators_are_there_by_element(recording: Recording) -> None:
     trace = recording.neuron(recording.windows[2], 0)
-    count, wide = recording.params.accumulators, recording.params.accumulator_width
-    assert {trace.places[f"accumulators.words[{i}]"][1] for i in range(count)} == {wide}
-    index, written = trace.of("acc_index"), numbers(trace, "accumulators.written")
-    at = index @ (1 << np.arange(index.shape[1]))
-    rows = np.flatnonzero(trace.of("acc_en")[:-1, 0])
-    assert len(rows) > 50
-    words = [numbers(trace, f"accumulators.words[{i}]") for i in range(count)]
-    assert [words[at[row]][row + 1] for row in rows] == [written[row] for row in rows]
+    banks, wide = recording.params.sum_banks, recording.params.accumulator_width
+    count = recording.params.accumulators // banks
+    assert banks > 1
+    for bank in range(banks):
+        assert {trace.places[f"accumulators.words_{bank}[{i}]"][1] for i in range(count)} == {wide}
+        index, written = trace.of(f"acc_index[{bank}]"), numbers(trace, f"accumulators.written[{bank}]")
+        at = index @ (1 << np.arange(index.shape[1]))
+        rows = np.flatnonzero(trace.of("acc_en")[:-1, bank])
+        assert len(rows) > 10
+        words = [numbers(trace, f"accumulators.words_{bank}[{i}]") for i in range(count)]
+        assert [words[at[row]][row + 1] for row in rows] == [written[row] for row in rows]
     assert {f"pool_lane.windows[{i}]" for i in range(recording.params.pool_entries)} <= trace.places.keys()
 
 
@@ -281,7 +284,7 @@ def test_a_trained_network_and_a_random_one(tmp_path: Path) -> None:
     assert trained.origin["checkpoint"] == "lenet-mnist.npz"
     made_up = random_workload("lenet", lenet(), INPUT_SHAPES["lenet"], (0.2, 1.0), 2, p, seed=4)
     for number, workload in enumerate((trained, made_up)):
-        windows = pick_windows(workload, range(len(workload.fractions)), cycles=50, per_layer=1, seed=1)
+        windows = pick_windows(workload, range(len(workload.fractions)), cycles=20, per_layer=1, seed=1)
         assert len(windows) == 4 * len(workload.fractions)
         record(workload, windows, tmp_path / str(number), neurons=(15,))
         recording = read_recording(tmp_path / str(number))

@@ -6,7 +6,7 @@ import pytest
 from hw.activity import Count, Seen
 from hw.errors import BadInput
 from hw.params import preset
-from synth.gate.features import counts
+from synth.gate.features import additions, counts
 from synth.gate.trace import Trace
 
 P = preset("small")  # four synapse lanes of words of 16 bits
@@ -52,3 +52,18 @@ def test_neighbours_go_round() -> None:
 def test_a_trace_without_a_signal_is_refused() -> None:
     with pytest.raises(BadInput, match="activity wants a trace of all signals, the tile has no signal c: record it"):
         counts(Count(("c",)), trace(a=[0, 1]), P)
+
+
+def test_additions_are_those_of_the_banks_that_are_written() -> None:
+    wide, banks = P.accumulator_width, P.sum_banks
+    assert banks == 4
+    rng = np.random.default_rng(5)
+    stored, changes = rng.integers(2, size=(2, 6, banks * wide), dtype=np.uint8)
+    enables = np.array([[0, 0, 0, 0], [1, 0, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 0, 0], [1, 1, 0, 0]], np.uint8)
+    places = {"accumulators.stored": (0, banks * wide), "accumulators.written": (banks * wide, banks * wide)}
+    columns = np.concatenate([stored, stored ^ changes, enables], axis=1)
+    found = additions(Trace(places | {"acc_en": (2 * banks * wide, banks)}, columns), P)
+    assert found["accumulate"].tolist() == [0, 1, 2, 4, 1]
+    by_bank = [[int(row[b * wide : (b + 1) * wide].sum()) for b in range(banks)] for row in changes]
+    wanted = [sum(by_bank[row][b] for b in range(banks) if enables[row, b]) for row in range(5)]
+    assert found["toggle_accumulator"].tolist() == wanted

@@ -118,7 +118,7 @@ def neuron(stimulus_: Stimulus) -> Trace:
     rows = len(stimulus_.on)
     columns = {
         "operands": bits_of(stimulus_.operands, WIDTH),
-        "weights": bits_of(stimulus_.weights, WIDTH),
+        "products.weights": bits_of(stimulus_.weights, WIDTH),
         "lanes2": stimulus_.on.astype(np.uint8),
         "sb_read": np.array([[row % 3 == 0] for row in range(rows)], np.uint8),
         "sb.lanes": np.ones((rows, LANES), np.uint8),

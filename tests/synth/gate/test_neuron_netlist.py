@@ -23,7 +23,7 @@ PARAMS = preset("small").replace(
     neurons=2,
     groups=1,
     banks=4,
-    accumulators=2,
+    accumulators=4,
     pool_entries=2,
     sb_rows=4,
     dram_outstanding=2,
@@ -45,10 +45,11 @@ def test_neuron(verilog, tmp_path):
     p = PARAMS
     named = {net for name, nets in netlist.signals.items() for net in nets}
     assert named.issuperset(flops)
-    # products, sum, bias, accumulators, windows of pooling and what pooling reads
-    stored = p.synapses * 2 * p.fmt.width + p.fmt.width + (1 + p.accumulators) * p.accumulator_width
+    # products, sums, bias, accumulators, windows of pooling and what pooling reads
+    assert p.sum_banks == p.accumulators, "with lines in quarters"
+    stored = p.synapses * 2 * p.fmt.width + p.fmt.width + (p.sum_banks + p.accumulators) * p.accumulator_width
     assert stored <= len(flops)
-    assert all(f"accumulators.words[{k}]" in netlist.signals for k in range(p.accumulators))
+    assert all(f"accumulators.words_{bank}[0]" in netlist.signals for bank in range(p.sum_banks))
     assert {f"products.product_{k}" for k in range(p.synapses)} < set(netlist.signals)
     machine, dut, rng = Machine(netlist, LIBRARY), Neuron(isa(p)), random.Random(1)
     inputs = {name: Value.cast(getattr(dut, name)) for name in netlist.inputs if hasattr(dut, name)}
