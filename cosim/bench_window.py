@@ -20,6 +20,7 @@ KERNELS = 25
 def random_view(port: BlockPort) -> tuple[View, int, Reach, int, int]:
     """A view with its groups, reach, pitch and plane, such as the tile can read."""
     rng, p = port.rng, port.params
+    gap = p.pair_cells > 0 and rng.random() < 0.3
     while True:
         kernel = (rng.randint(1, 5), rng.randint(1, 7))
         channels, height, width = rng.randint(1, 4), rng.randint(5, 12), rng.randint(7, 12)
@@ -31,8 +32,8 @@ def random_view(port: BlockPort) -> tuple[View, int, Reach, int, int]:
             continue
         groups = rng.randint(1, p.groups)
         columns = -(-(p.cell_words - 1 + groups - 1 + view.kernel_w) // p.cell_words)
-        reach = Reach(columns, columns <= p.pair_cells and rng.random() < 0.7)
-        found = pitches(view, height, reach, channels, False, p) if columns < UNUSED else None
+        reach, most = Reach(columns, gap), p.pair_cells if gap else UNUSED - 1
+        found = pitches(view, height, reach, channels, False, p) if columns <= most else None
         if found:
             return view, groups, reach, *found
 
