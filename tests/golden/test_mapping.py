@@ -151,7 +151,7 @@ def test_the_search_makes_the_prices_least(name: str) -> None:
         map_network(nets, p, prices={"cycles": 1.0, "joules": 1.0})
 
 
-@pytest.mark.parametrize(("name", "seed"), [("small", 56), ("odd", 41)])
+@pytest.mark.parametrize(("name", "seed"), [("small", 64), ("odd", 41)])
 def test_the_ways_a_layer_can_run_are_all_met(name: str, seed: int) -> None:
     """Plans drawn from all possible ones; every kind of mapping occurs, and none gives a wrong word or count."""
     p, rng = preset(name), random.Random(seed)

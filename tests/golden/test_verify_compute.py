@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,8 @@ def test_quarters_that_are_refused(changes: dict[str, int], wanted: str) -> None
     p = preset("paper32")
     window, c = _in_quarters(p)
     set_to = ("lines", "stride", "quarters")
-    changed = replace(c, **{k: v if k in set_to else getattr(c, k) + v for k, v in changes.items()})
+    fields: dict[str, Any] = {k: v if k in set_to else getattr(c, k) + v for k, v in changes.items()}
+    changed = replace(c, **fields)
     for compute, match in ((c, None), (changed, wanted)):
         computes = Computes(p)
         computes.take_window(window)

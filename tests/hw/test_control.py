@@ -109,7 +109,9 @@ class Rig:
             rest = self.behind(ENTRY_AHEAD, None)
             assert more == len(rest)
             self.pending += self.words(rest)
-            self.log.append(("segment", self.segments[PROGRAM][0].address[0]))  # type: ignore[union-attr]
+            entry = self.segments[PROGRAM][0]
+            assert isinstance(entry, Entry)
+            self.log.append(("segment", entry.address[0]))
         return done
 
     def words(self, items: list[Instruction]) -> list[int]:
