@@ -91,10 +91,10 @@ class ComputeEngine(Component):
     issue : Out(1), step : Out(step_layout). drained : In(1), accumulator drain_index : In is free again.
     cycle : Out(Cycle).
 
-    Timing: one cycle to take a window or a compute, one for a bias line, then one line of one step per cycle. A
-    window, and a compute that may start, is taken with the last issue of the compute before it. Of
-    a last line in quarters, each quarter takes up to four steps a cycle. A
-    step whose cells are held already (see Cursor), or that has no lanes, reads nothing and does not wait for the port.
+    Timing: one cycle to take a window or a compute, one for a bias line, then one line of one step per cycle; of a last
+    line in quarters, each quarter of up to four steps. A window, and a compute that may start, is taken with the last
+    issue of the compute before it. A step whose cells are held already (see Cursor), or that has no lanes, reads
+    nothing and does not wait for the port.
     While the engine is ``crowded``, a compute with tiles of one step waits: it would leave SB no cycle.
     In the first line of ``first`` computes every step takes its accumulator, and waits until that is free.
     """

@@ -4,7 +4,7 @@ Of a map that is too large for its buffer only the rows that some window still w
 channel's last rows lie where the next one's first rows were (Input.OVERLAP does the same with a map out of DRAM).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from golden.mapping.candidates import Candidates, Goal, State
@@ -61,23 +61,35 @@ def by_rows(
             for output, spilled, after in candidates.outputs(second, following, state.source):
                 if spilled or output is None:
                     continue
-                for then in _seconds(candidates, second, following, view, reach, place, output):
-                    wanted = [input_rows(second, slab) for slab in then.slabs]
-                    for before in firsts:
-                        lines = len(before.blocks) * before.view.lines + len(then.blocks) * view.lines
-                        if lines > candidates.ring or turns(before.slabs, wanted, held) is None:
-                            continue
-                        moved = _beside(before, then, p)
-                        if moved is None:
-                            continue
-                        cell = moved.output.base
-                        state_after = after
-                        if cell and after.resident is not None:
-                            state_after = replace(after, resident=replace(after.resident, base=cell))
-                        cost = before.cost + moved.cost
-                        if state_after not in found or cost < sum(plan.cost for plan in found[state_after]):
-                            found[state_after] = before, moved
+                seconds = _seconds(candidates, second, following, view, reach, place, output)
+                for pair in _pairs(firsts, seconds, held, candidates.ring, p):
+                    behind = _moved(after, pair[1].output.base)
+                    if behind not in found or _cost(pair) < _cost(found[behind]):
+                        found[behind] = pair
     return [(*pair, after) for after, pair in found.items()]
+
+
+def _cost(pair: tuple[LayerPlan, LayerPlan]) -> float:
+    return pair[0].cost + pair[1].cost
+
+
+def _pairs(
+    firsts: Sequence[LayerPlan], seconds: Iterable[LayerPlan], held: int, ring: int, p: TileParams
+) -> Iterator[tuple[LayerPlan, LayerPlan]]:  # fmt: skip
+    """Plans that can take turns: their weights fit the ``ring`` rows of SB together, the rows that are wanted the map's
+    ``held`` ones, and the second one's output beside the first one's input."""
+    for then in seconds:
+        wanted = [input_rows(then.layer, slab) for slab in then.slabs]
+        for before in firsts:
+            lines = sum(len(plan.blocks) * plan.view.lines for plan in (before, then))
+            moved = _beside(before, then, p)
+            if lines <= ring and moved is not None and turns(before.slabs, wanted, held) is not None:
+                yield before, moved
+
+
+def _moved(state: State, base: int) -> State:
+    """The state behind an output at cell ``base``."""
+    return replace(state, resident=replace(state.resident, base=base)) if state.resident is not None else state
 
 
 def _closed(layer: Layer) -> bool:
