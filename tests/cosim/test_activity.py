@@ -21,7 +21,7 @@ from tests.golden.random_networks import random_case
 
 SEED = 3
 EVERY_EVENT = 50  # a random network in whose run every event is counted
-STARTS = 3  # bits of control that change with the start of an image, before a recording's first cycle
+STARTS = 4  # bits of control that change with the start of an image, before a recording's first cycle
 
 pytestmark = pytest.mark.cosim
 
