@@ -89,7 +89,7 @@ def cells_read(c: Compute, w: Window, p: TileParams) -> int:
     quarter of a line for all steps that it takes together; a compute that adds nothing never does."""
     if not c.last_lanes:
         return 0
-    whole = c.lines - (c.quarters > 0)
+    whole = c.whole_lines
     step = np.arange(c.row_steps)
     cell, sub = np.divmod(c.sub + step * (c.step_cells * p.cell_words + c.step_sub), p.cell_words)
     reads = (np.arange(c.steps) % c.tile == 0).reshape(-1, c.row_steps)
@@ -138,8 +138,7 @@ def _compute(c: Compute, w: Window, p: TileParams, count: Counter[str]) -> None:
     count["compute_cycles"] += cycles
     count["multiply"] += multiply
     count["lane_gated"] += cycles * p.neurons * p.synapses - multiply
-    sums = c.lines - (c.quarters > 0) + c.quarters  # that are added to a pixel's
-    count["accumulate"] += pixels * sums * c.neurons if c.last_lanes else 0
+    count["accumulate"] += pixels * (c.whole_lines + c.quarters) * c.neurons if c.last_lanes else 0
     lanes = (c.lines - 1) * w.taps + c.last_lanes
     count["sb_read"] += -(-c.steps // c.tile) * c.groups * c.neurons * lanes + c.load_bias * p.synapses
     count[f"{_BUFFERS[c.source]}_read"] += cells_read(c, w, p) * p.cell_words

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.errors import BadInput
-from hw.instructions import Compute, Window
+from hw.instructions import Compute, Window, quads_of, rest_of
 from hw.params import QUARTERS, TileParams
 
 Ints = NDArray[np.int64]
@@ -129,7 +129,7 @@ class Pass:
 
 def passes_of(c: Compute, w: Window, p: TileParams, rows: int) -> Iterator[Pass]:
     """Passes over the steps of a compute, in order; ``rows``: row numbers that there are."""
-    lines, whole = lines_of(c, w, p), c.lines - (c.quarters > 0)
+    lines, whole = lines_of(c, w, p), c.whole_lines
     if whole:
         yield Pass(0, lines.chosen(0, whole), steps_of(c, p, rows), c.row_steps, c.groups, c.columns)
     last = lines.chosen(whole, c.lines)
@@ -150,8 +150,7 @@ def _check_quarters(c: Compute, p: TileParams) -> None:
         raise BadInput(f"{c.last_lanes} lanes are not those of {c.quarters} quarters: {c}")
     if not whole_rows and (tile % QUARTERS or c.row_steps % QUARTERS):
         raise BadInput(f"tiles of {tile} steps cut four of {c.row_steps} in a row: {c}")
-    times = tile // c.row_steps * c.row_quads if whole_rows else tile // QUARTERS
-    rest = c.row_steps - QUARTERS * (c.row_quads - 1)
+    times, rest = quads_of(tile, c.row_steps), rest_of(c.row_steps)
     if (c.quarter_tile, c.row_rest) != (times, rest):
         raise BadInput(f"a tile's quarter takes {times} times and the last one of a row {rest} steps: {c}")
 

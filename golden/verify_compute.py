@@ -9,7 +9,7 @@ from golden.counts import emitted_rows
 from golden.integer import reciprocal
 from golden.verify_window import check_window, want, words_read
 from hw.errors import BadInput
-from hw.instructions import LINES_BITS, MAP_BITS, POOL_BITS, UNUSED, Compute, Pool, Window
+from hw.instructions import LINES_BITS, MAP_BITS, POOL_BITS, UNUSED, Compute, Pool, Window, quads_of, rest_of
 from hw.isa import isa
 from hw.params import QUARTERS, TileParams
 
@@ -117,9 +117,8 @@ class Computes:
             fours or c.tile % c.row_steps == 0,
             f"quarters want tiles of whole rows of {c.row_steps} steps, or of fours in rows of fours, not {c.tile}",
         )
-        times = c.tile // QUARTERS if fours else c.tile // c.row_steps * c.row_quads
+        times, rest = quads_of(c.tile, c.row_steps), rest_of(c.row_steps)
         want(c.quarter_tile == times, f"quarter_tile wants {times}, not {c.quarter_tile}")
-        rest = c.row_steps - QUARTERS * (c.row_quads - 1)
         want(c.row_rest == rest, f"row_rest wants {rest}, not {c.row_rest}")
 
     def _sums(self, c: Compute) -> None:

@@ -182,6 +182,17 @@ class Window:
         return carry_x + self.gap * (ky + self.step_y + carry_x >= self.kernel_h)
 
 
+def quads_of(steps: int, row_steps: int) -> int:
+    """How often a quarter of a line takes four steps of a row, or its rest, in so many steps: those of whole rows of
+    ``row_steps``, or a number that four divides, as the row's."""
+    return steps // row_steps * -(-row_steps // QUARTERS) if steps % row_steps == 0 else steps // QUARTERS
+
+
+def rest_of(row_steps: int) -> int:
+    """Steps that the last four of a row have."""
+    return (row_steps - 1) % QUARTERS + 1
+
+
 @dataclass(frozen=True)
 class Compute(_Ordered):
     """Dot products of ``cols * rows`` output pixels with one block of neurons, in tiles of ``tile`` steps.
@@ -323,8 +334,12 @@ class Compute(_Ordered):
     @property
     def issues(self) -> int:
         """Cycles of computing: lines of steps, and quarters of a line."""
-        full = self.steps * (self.lines - (self.quarters > 0))
-        return full + self.quarters * self.row_quads * (self.steps // self.row_steps)
+        return self.steps * self.whole_lines + self.quarters * quads_of(self.steps, self.row_steps)
+
+    @property
+    def whole_lines(self) -> int:
+        """Lines that are not in quarters."""
+        return self.lines - (self.quarters > 0)
 
     @property
     def sums(self) -> int:

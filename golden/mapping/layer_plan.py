@@ -119,9 +119,11 @@ class LayerPlan:
     def steps(self, block: Block, slab: Slab) -> int:
         return block.steps(slab.cols, slab.rows)
 
-    def tile(self, steps: int) -> int:
-        """Steps of a tile: all of a chained sum's."""
-        return steps if self.chained else min(steps, self.most_steps)
+    def tile(self, steps: int, quarters: Quarters = NONE, row_steps: int = 1) -> int:
+        """Steps of a tile: all of a chained sum's; with lines in quarters those in which four steps of a row are never
+        cut."""
+        most = steps if self.chained else min(steps, self.most_steps)
+        return tile_of_quads(most, row_steps) if quarters.count else most
 
     def quarters(self, block: Block, slab: Slab, piece: Piece, p: TileParams) -> Quarters:
         """How a block computes the last line of a piece, in tiles of ``tile_of_quads`` steps."""

@@ -15,7 +15,7 @@ from golden.mapping.layout import DramMap, MapLayout, pair_of
 from golden.mapping.limb_schedule import LimbScheduler
 from golden.mapping.ops import Cells, Emit, Op
 from golden.mapping.pieces import Block, Piece
-from golden.mapping.quarters import quarter_fields, tile_of_quads
+from golden.mapping.quarters import quarter_fields
 from golden.mapping.slabs import Slab, input_rows, pool_fields
 from golden.mapping.view import cells_of, columns_read
 from golden.network import Layer
@@ -212,9 +212,8 @@ class LayerScheduler:
         steps = block.steps(slab.cols, slab.rows)
         across = -(-slab.cols // block.row_groups)
         columns = held.pitch if view.vector else columns_read(view, across, block.row_groups, x0, p)
-        tile, quarters = plan.tile(steps), plan.quarters(block, slab, piece, p)
-        if quarters.count:
-            tile = tile_of_quads(tile, across)
+        quarters = plan.quarters(block, slab, piece, p)
+        tile = plan.tile(steps, quarters, across)
         step_cells, step_sub = divmod(block.groups * view.stride, p.cell_words)
         pooled = layer.pool is not None
         cols = layer.out_shape[2] if pooled else slab.cols

@@ -5,7 +5,6 @@ from golden.mapping.layer_plan import Areas, Input, LayerPlan, Order, vector_row
 from golden.mapping.layout import DramMap, line_beats
 from golden.mapping.limbs import limb_map
 from golden.mapping.pieces import Piece
-from golden.mapping.quarters import tile_of_quads
 from golden.mapping.slabs import Slab, input_rows
 from golden.mapping.view import View, cells_of
 from golden.network import Layer
@@ -60,10 +59,7 @@ def cost_of(plan: LayerPlan, ring: int, prices: tuple[float, float], p: TilePara
                 compute += max(computing, steps * drain)
             compute += steps * (restored + saved * max(1.0, words / p.cell_words))
             compute += COMPUTE_CYCLES * len(pieces) * (2 if chained else 1)
-            tile = plan.tile(steps)
-            if quarters.count:
-                tile = tile_of_quads(tile, steps // slab.rows)
-            reads += lines * -(-steps // tile)
+            reads += lines * -(-steps // plan.tile(steps, quarters, -(-slab.cols // block.row_groups)))
             loads += len(pieces)
         beats += again * lines * per_line
     if kind in (Input.RING, Input.OVERLAP):

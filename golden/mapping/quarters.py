@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 
 from golden.mapping.view import Reach, View, columns_read
+from hw.instructions import quads_of, rest_of
 from hw.params import QUARTERS, TileParams
 
 
 @dataclass(frozen=True)
 class Quarters:
     """count: quarters with elements, 0 where the line is computed as any other. columns: cells of a run that four steps
-    read. row: how often a row takes a quarter. saved: cycles of a row that the whole line would take more."""
+    read. saved: cycles of a row that the whole line would take more."""
 
     count: int = 0
     columns: int = 0
-    row: int = 0
     saved: int = 0
 
 
@@ -28,11 +28,11 @@ def quarters_of(
     if not p.quarter_lanes or view.stride > 1 or view.vector or lines == 1:
         return NONE
     steps = -(-cols // groups)
-    count, row = -(-lanes // p.quarter_lanes), -(-steps // QUARTERS)
+    count, row = -(-lanes // p.quarter_lanes), quads_of(steps, steps)
     columns = columns_read(view, 1, min(QUARTERS * groups, cols), x0, p)
     if count == QUARTERS or count * row >= steps or columns > reach.columns:
         return NONE
-    return Quarters(count, columns, row, steps - count * row)
+    return Quarters(count, columns, steps - count * row)
 
 
 def tile_of_quads(tile: int, row_steps: int) -> int:
@@ -46,6 +46,7 @@ def quarter_fields(quarters: Quarters, tile: int, row_steps: int) -> dict[str, i
     """The fields of a Compute with such tiles."""
     if not quarters.count:
         return {}
-    times = tile // row_steps * quarters.row if tile % row_steps == 0 else tile // QUARTERS
-    rest = row_steps - (quarters.row - 1) * QUARTERS
-    return {"quarters": quarters.count, "quarter_columns": quarters.columns, "quarter_tile": times, "row_rest": rest}
+    return {
+        "quarters": quarters.count, "quarter_columns": quarters.columns, "quarter_tile": quads_of(tile, row_steps),
+        "row_rest": rest_of(row_steps),
+    }  # fmt: skip

@@ -1,6 +1,6 @@
 """What the engine does for a Compute: its steps and lines, and the banks that a step's gather reads."""
 
-from hw.instructions import UNUSED, Compute, Window
+from hw.instructions import UNUSED, Compute, Window, quads_of
 from hw.params import QUARTERS, TileParams
 
 
@@ -63,7 +63,7 @@ class Walk:
         self.source, self.load_bias, self.lines = int(c.source), bool(c.load_bias), c.lines
         self.first, self.finish, self.hold, self.tile = bool(c.first), bool(c.finish), bool(c.hold), c.tile
         self.reads = c.last_lanes > 0
-        self.full_lines, self.quarters = c.lines - (c.quarters > 0), c.quarters
+        self.full_lines, self.quarters = c.whole_lines, c.quarters
         self._round = [c.accumulator(step) for step in range(c.sums)]
         self.row_steps, self.steps = c.row_steps, c.steps
         places = [c.sub + j * c.step_sub for j in range(self.row_steps)]
@@ -78,7 +78,7 @@ class Walk:
 
     def quads(self, steps: int) -> int:
         """How often a quarter of a line takes four steps, or a row's rest, in a tile of so many steps."""
-        return steps // self.row_steps * self.c.row_quads if steps % self.row_steps == 0 else steps // QUARTERS
+        return quads_of(steps, self.row_steps)
 
     def quad(self, number: int) -> tuple[int, int]:
         """The first step, counted from its tile's first, and the number of steps of the tile's ``number``-th quad."""

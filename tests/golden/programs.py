@@ -94,6 +94,18 @@ def random_case(seed: int, p: TileParams) -> Case:
             return found
 
 
+def in_quarters(p: TileParams) -> Case:
+    """The first random case of one compute, in several tiles of whole rows, whose last line is in quarters and whose
+    rows four does not divide."""
+    for seed in range(100):
+        case = random_case(seed, p)
+        c = case.computes[0]
+        rows = QUARTERS < c.row_steps < c.tile < c.steps and c.tile % c.row_steps == 0
+        if len(case.computes) == 1 and c.quarters and rows and c.row_steps % QUARTERS:
+            return case
+    raise AssertionError("no random case is like this")
+
+
 def _attempt(rng: random.Random, p: TileParams) -> Case | None:
     size, numbers = p.cell_words, np.random.default_rng(rng.randrange(1 << 30))
     kernel_h, kernel_w = rng.randint(1, 4), rng.randint(1, 5)

@@ -15,7 +15,7 @@ from hw.isa import isa
 from hw.params import PRESETS, QUARTERS, preset
 from tests.golden.kept_sums import kept_ways
 from tests.golden.maps import Map
-from tests.golden.programs import Program, random_case
+from tests.golden.programs import Program, in_quarters, random_case
 
 SEEDS = 100
 
@@ -267,3 +267,24 @@ def test_a_window_is_what_its_pitches_say() -> None:
         delta=(0,) * 6, kx=(0, 1, 0, 1), ky=(0, 1, 2, 0), row_offset=(0, 0, 0, 0),
         slot_run=(0, 0, 0, 1, 0, 0, 0, 0), slot_column=(0, 7, 7, 0, 7, 7, 7, 7), slot_carry=(0,) * 8,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stride": 1}, "quarters want a tile that has them, some lines, stride 1, one row a step, sums in fours"),
+        ({"sum_last": -1}, "quarters want a tile that has them, some lines, stride 1, one row a step, sums in fours"),
+        ({"quarters": 1}, r"\d+ lanes are not those of \d quarters"),
+        ({"tile": 1}, r"tiles of \d+ steps cut four of \d+ in a row"),
+        ({"quarter_tile": 1}, r"a tile's quarter takes \d+ times and the last one of a row \d steps"),
+        ({"row_rest": 1}, r"a tile's quarter takes \d+ times and the last one of a row \d steps"),
+    ],
+)  # fmt: skip
+def test_quarters_that_do_not_fit_are_refused(changes: dict[str, int], message: str) -> None:
+    """Fields grow by the number."""
+    program = in_quarters(preset("paper32")).program
+    at = next(number for number, item in enumerate(program.code) if isinstance(item, Compute))
+    compute: Any = program.code[at]
+    program.code[at] = replace(compute, **{name: getattr(compute, name) + more for name, more in changes.items()})
+    with pytest.raises(BadInput, match=message):
+        program.run()

@@ -10,9 +10,9 @@ from golden.interpret import Dram, Interpreter
 from golden.verify_compute import Computes
 from hw.errors import BadInput
 from hw.instructions import Compute, Pool, Window
-from hw.params import PRESETS, QUARTERS, TileParams, preset
+from hw.params import PRESETS, preset
 from tests.golden.maps import Map
-from tests.golden.programs import Program, random_case
+from tests.golden.programs import Program, in_quarters, random_case
 
 
 class Forgetful(Interpreter):
@@ -92,19 +92,6 @@ def test_steps_of_two_rows_want_an_even_split_of_the_groups() -> None:
         computes.take(Compute(paired=1, lines=1, neurons=1))
 
 
-def _in_quarters(p: TileParams) -> tuple[Window, Compute]:
-    """A compute of several tiles with a line in quarters, and its window."""
-    for seed in range(100):
-        code = random_case(seed, p).program.code
-        computes = [item for item in code if isinstance(item, Compute)]
-        windows = [item for item in code if isinstance(item, Window)]
-        c = computes[0]
-        rows = QUARTERS < c.row_steps < c.tile < c.steps and c.tile % c.row_steps == 0
-        if len(computes) == 1 and c.quarters and rows and c.row_steps % QUARTERS:
-            return windows[0], c
-    raise AssertionError("no random compute is like this")
-
-
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
@@ -121,7 +108,8 @@ def _in_quarters(p: TileParams) -> tuple[Window, Compute]:
 def test_quarters_that_are_refused(changes: dict[str, int], wanted: str) -> None:
     """lines, stride, quarters are set, other fields grow by the number."""
     p = preset("paper32")
-    window, c = _in_quarters(p)
+    case = in_quarters(p)
+    window, c = next(item for item in case.program.code if isinstance(item, Window)), case.computes[0]
     set_to = ("lines", "stride", "quarters")
     fields: dict[str, Any] = {k: v if k in set_to else getattr(c, k) + v for k, v in changes.items()}
     changed = replace(c, **fields)
