@@ -11,7 +11,7 @@ FETCH_AHEAD = 8
 # row of the weights to its own and back.
 FETCH_TOGETHER = 4
 # Until a segment's first compute runs, all but so many instructions come behind the words it waits for.
-FETCH_FIRST = 2
+FETCH_FIRST = 1
 
 
 class Fetch(Component):

@@ -26,18 +26,20 @@ class Planned:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Beats that stay free: between program and constants (zeros in the image), and between scratch area and images."""
+    """Beats that stay free: between program and constants (zeros in the image), between the constants of all increments
+    and those of one (likewise), and between scratch area and images."""
 
     constants: int = 0
+    own: int = 0
     images: int = 0
 
 
 def assemble(
     nets: tuple[Network, ...], fresh: Sequence[Planned], resumed: Sequence[Planned | None], constants: bytes,
-    scratch_beats: int, gaps: Gaps, p: TileParams,
+    shared_beats: int, scratch_beats: int, gaps: Gaps, p: TileParams,
 ) -> Mapped:  # fmt: skip
     """The program of ``nets``. fresh, resumed: per increment, its segments that start anew and that go on (or None);
-    constants: weights and biases, which follow the program."""
+    constants: weights and biases, which follow the program; shared_beats: of those of all increments."""
     coder, increments = isa(p), range(len(nets))
     later = [(k, found) for k, found in enumerate(resumed) if found is not None]
     lengths = [len(found.ops) + 2 for found in (*fresh, *(found for _, found in later))]  # Decide and End
@@ -45,6 +47,8 @@ def assemble(
         raise BadInput(f"a program segment holds less than {1 << SYNC_BITS} instructions, {max(lengths)} are needed")
     addresses = [coder.instruction_beats * (1 + sum(lengths[:i])) for i in range(len(lengths) + 1)]
     constants_at = addresses.pop() + gaps.constants
+    shared, own = constants[: shared_beats * p.dram_beat_bytes], constants[shared_beats * p.dram_beat_bytes :]
+    constants = shared + bytes(gaps.own * p.dram_beat_bytes) + own
     scratch_at = constants_at + len(constants) // p.dram_beat_bytes
     image_at = scratch_at + scratch_beats + gaps.images
     channels, height, width = nets[0].input_shape
@@ -62,7 +66,7 @@ def assemble(
         following = (0, 0) if k == increments[-1] else place[k + 1]
         if goes_on or k not in go_on:
             following = go_on.get(k + 1, following)
-        code = code_of(found.ops, constants_at, scratch_at + found.scratch_at)
+        code = code_of(found.ops, constants_at, gaps.own, scratch_at + found.scratch_at)
         code = [*code[:-1], Decide(k, int(k == increments[-1]), *following), code[-1], End()]
         address = (go_on if goes_on else place)[k][0]
         return Segment(address, tuple(code), tuple(_emits(found.ops)), found.plans)
@@ -80,9 +84,10 @@ def assemble(
     )  # fmt: skip
 
 
-def code_of(ops: Sequence[Op], constants_at: int, scratch_at: int) -> list[Instruction]:
-    """The instructions of operations, with the addresses at which constants and scratch area lie."""
-    base = {Region.CONSTANTS: constants_at, Region.SCRATCH: scratch_at}
+def code_of(ops: Sequence[Op], constants_at: int, own_gap: int, scratch_at: int) -> list[Instruction]:
+    """The instructions of operations, with the addresses at which constants and scratch area lie. own_gap: beats
+    between the constants of all increments and those of one."""
+    base = {Region.CONSTANTS: constants_at, Region.OWN: constants_at + own_gap, Region.SCRATCH: scratch_at}
     code: list[Instruction] = []
     for op in ops:
         moved = op.instruction

@@ -51,7 +51,8 @@ def quickest(assemble: Assemble, programs: Sequence[int], together: bool) -> Map
     known: dict[Choice, dict[int, int]] = {}
 
     def of_one(mapped: Mapped, k: int) -> int:
-        return sum(image.cycles for image in predict_images(mapped, k, DDR3(), images[k]))
+        memory = DDR3(result_address=mapped.image_address + images[k] * mapped.image_beats)  # behind all of them
+        return sum(image.cycles for image in predict_images(mapped, k, memory, images[k]))
 
     def cycles(tried: Choice) -> dict[int, int]:
         if tried not in known:
@@ -60,8 +61,15 @@ def quickest(assemble: Assemble, programs: Sequence[int], together: bool) -> Map
         return known[tried]
 
     def by_gaps(constants: Sequence[int]) -> Choice:
-        tried = [replace(places, gaps=Gaps(ahead, behind)) for ahead in constants for behind in apart]
-        return tried[_least([cycles(at) for at in tried])]
+        found = [Gaps(ahead, places.gaps.own, behind) for ahead in constants for behind in apart]
+        return least(found)
+
+    def by_own() -> Choice:
+        return least([replace(places.gaps, own=gap) for gap in apart])
+
+    def least(tried: Sequence[Gaps]) -> Choice:
+        choices = [replace(places, gaps=gaps) for gaps in tried]
+        return choices[_least([cycles(choice) for choice in choices])]
 
     def by_programs() -> Choice:
         """Program after program, each where that helps all increments: a longer one moves what lies behind it."""
@@ -82,9 +90,11 @@ def quickest(assemble: Assemble, programs: Sequence[int], together: bool) -> Map
         return replace(places, scratch=tuple(scratch))
 
     places = by_gaps(apart[::2])
+    places = by_own()
     if first.scratch_beats:
         places = by_scratch()
     places = by_programs()
+    places = by_own()
     if first.scratch_beats:
         places = by_gaps([places.gaps.constants])
         places = by_scratch()

@@ -9,7 +9,17 @@ from golden.mapping.fusion import fits
 from golden.mapping.layer_plan import PARTS, Areas, Input, LayerPlan, Order
 from golden.mapping.layout import MapLayout, extent
 from golden.mapping.limbs import with_limbs
-from golden.mapping.pieces import Block, Piece, block_of, cycles_of, line_of, pieces_between, pieces_of, split
+from golden.mapping.pieces import (
+    Block,
+    Piece,
+    block_of,
+    cycles_of,
+    line_of,
+    pieces_at,
+    pieces_between,
+    pieces_of,
+    split,
+)
 from golden.mapping.plan_cost import FIRST_CHANNELS, cost_of
 from golden.mapping.plan_places import cells_in, places, stage_of
 from golden.mapping.slabs import Slab, slabs_of
@@ -150,11 +160,7 @@ class Candidates:
             assert following is not None
             blocks = self._blocks_of(layer, reach, following.cuts[0])
         target = Buffer(1 - state.source)
-        begin = line_of(view, layer.sums.inputs)[0] if layer.sums.channels else 0
-        for step in self._line_steps(view, kind, goal):
-            pieces = tuple(pieces_of(view, step, begin))
-            if not layer.sums.limbs:
-                pieces = self._tail_first(pieces)
+        for pieces in self._pieces(layer, view, kind, goal):
             if max(piece.lines for piece in pieces) > self.ring:
                 continue
             for slabs in self._slabs(layer, blocks, len(pieces) > 1 or layer.sums.saved, kind, goal):
@@ -180,6 +186,17 @@ class Candidates:
                         fitted = with_limbs(plan, p)
                         if fitted is not None:
                             yield replace(fitted, cost=cost_of(fitted, self.ring, self.prices, p))
+
+    def _pieces(self, layer: Layer, view: View, kind: Input, goal: Goal) -> Iterator[tuple[Piece, ...]]:
+        """Ways to cut a layer's weight lines into pieces."""
+        begin = line_of(view, layer.sums.inputs)[0] if layer.sums.channels else 0
+        for step in self._line_steps(view, kind, goal):
+            pieces = tuple(pieces_of(view, step, begin))
+            yield pieces if layer.sums.limbs else self._tail_first(pieces)
+        n, *pixels = layer.in_shape
+        last = (n - 1) // self.p.neurons * self.p.neurons // view.taps
+        if last and pixels == [1, 1] and layer.out_shape[0] <= self.p.neurons:
+            yield pieces_at(view, (0, last, view.lines))  # the last lines wait for the last block of the layer before
 
     def _tail_first(self, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
         """A piece whose last line may be in quarters before the others: sums that end four at a time would not leave
@@ -287,7 +304,7 @@ class Candidates:
         if view.vector:
             return []
         found: dict[State, tuple[LayerPlan, LayerPlan]] = {}
-        pieces = tuple(pieces_between(view, (0, *cuts, channels)))
+        pieces = pieces_between(view, (0, *cuts, channels))
         if len(pieces) == 1 or max(piece.lines for piece in pieces) > self.ring:
             return []
         for reach in self.reaches(second, view):

@@ -22,13 +22,15 @@ class Constants:
 
     weights: of each layer, in the hidden ones those of the largest increment.
     biases: (beat, SB row, lines) of every table to load; bias_line: (layer, first neuron of a block) -> (SB row, bank).
-    ones: beat of a block of lines that have the weight 1 on the lane of the neuron's own number.
+    ones: beat of a block of lines that have the weight 1 on the lane of the neuron's own number. shared: beats of
+    constants that belong to all increments, those behind them to one.
     """
 
     weights: tuple[WeightTable, ...]
     biases: tuple[tuple[int, int, int], ...]
     bias_line: dict[tuple[int, int], tuple[int, int]]
     bias_rows: int
+    shared: int
     ones: int = 0
 
 
@@ -129,7 +131,8 @@ class Emission:
         )  # fmt: skip
         cells = (Cells(int(Buffer.SB), row, row + lines),)
         beats = (lines - 1) * step + line_beats(neurons, self.p)
-        self.emit(Op(load, writes=cells, region=Region.CONSTANTS, beats=(beat, beat + beats)))
+        region = Region.CONSTANTS if beat < self.constants.shared else Region.OWN
+        self.emit(Op(load, writes=cells, region=region, beats=(beat, beat + beats)))
 
     def move(
         self, store: bool, held: MapLayout, dram: DramMap, channels: tuple[int, int], rows: tuple[int, int],

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median_high
 
 import numpy as np
 
@@ -154,7 +155,8 @@ class _Mapper:
             places = places_of(nets, frozenset().union(*(one.stored for one in kept)), p)
             self.keeps_sums = bool(places.limbs)
             if self.keeps_sums:
-                shared = replace(shared, ones=constants.add(np.eye(p.neurons, p.synapses, dtype=np.int64)))
+                ones = constants.add(np.eye(p.neurons, p.synapses, dtype=np.int64))
+                shared = replace(shared, ones=ones, beats=constants.beats)
         fresh, resumed = [], []
         for k in range(len(nets)):
             fresh.append(self._segment(constants, shared, k, kept[0] if k == 0 else Kept(), places))
@@ -179,7 +181,8 @@ class _Mapper:
                 None if found is None else Planned(found.plans, found.ops, at)
                 for found, at in zip(resumed, choice.scratch, strict=True)
             ]
-            return assemble(nets, planned, later, bytes(constants.raw), scratch_beats, choice.gaps, p)
+            raw = bytes(constants.raw)
+            return assemble(nets, planned, later, raw, shared.beats, scratch_beats, choice.gaps, p)
 
         if not self.search:
             return lambda: assembled(Choice.first(len(nets)))
@@ -229,7 +232,7 @@ class _Mapper:
             found = _Candidate(0.0, tuple(chosen), tuple(ops), beats, constants.since(own), tables)
             if not self.predicts:
                 return found
-            return self._priced(found, len(constants.raw) // p.dram_beat_bytes)
+            return self._priced(found, constants.beats)
 
         rows = self._bias_rows(net)
         if self.search:
@@ -253,17 +256,16 @@ class _Mapper:
     # -- constants -----------------------------------------------------------------------------------------------
 
     def _hidden_blocks(self, net: Network) -> list[tuple[int, int]]:
-        """(block, layer) of every hidden layer, lowest blocks first: a smaller increment's are the first of them."""
+        """(block, layer) of every hidden layer, lowest blocks first."""
         layers = enumerate(net.layers[:-1])
-        return sorted(
-            (b, index) for index, layer in layers for b in range(len(list(blocks(len(layer.weight), self.p))))
-        )
+        return sorted((b, index) for index, layer in layers for b, _ in enumerate(blocks(len(layer.weight), self.p)))
 
     def _bias_order(self, net: Network) -> list[tuple[int, int]]:
-        """The largest increment's bias lines up to the last one that ``net`` needs."""
-        order = self._hidden_blocks(self.nets[-1])
+        """The bias lines of the hidden layers that ``net`` needs, in their order in DRAM: behind those of a smaller
+        increment stand those that a larger one adds."""
+        order = dict.fromkeys(line for one in self.nets for line in self._hidden_blocks(one))
         mine = set(self._hidden_blocks(net))
-        return order[: max((order.index(item) + 1 for item in mine), default=0)]
+        return [line for line in order if line in mine]
 
     def _bias_rows(self, net: Network) -> int:
         """SB rows of biases at most: hidden layers' lines, then from a new row on the classifier's and cut blocks'."""
@@ -288,11 +290,12 @@ class _Mapper:
     def _shared(self, constants: Tables) -> Shared:
         """Biases and weights of the hidden layers and of a shared classifier, stored once for all increments."""
         p, full = self.p, self.nets[-1]
-        hidden = [_words(full.layers[index], b * p.neurons, p) for b, index in self._hidden_blocks(full)]
+        hidden = [_words(full.layers[index], b * p.neurons, p) for b, index in self._bias_order(full)]
         bias_at = constants.add(*self._bias_lines(hidden))
         weights = tuple(self._weights(constants, layer) for layer in full.layers[:-1])
         shared = same_classifier(self.nets)
-        return Shared(bias_at, weights, self._weights(constants, full.layers[-1]) if shared else None)
+        classifier = self._weights(constants, full.layers[-1]) if shared else None
+        return Shared(bias_at, weights, classifier, constants.beats)
 
     def _constants(
         self, constants: Tables, shared: Shared, net: Network, chosen: list[LayerPlan],
@@ -316,19 +319,21 @@ class _Mapper:
         places |= {(i, block.first): (rows + at // n, at % n) for at, (i, block) in enumerate(cut)}
         tables = [(shared.biases, 0, len(order))] if rows else []
         tables.append((own_bias, rows, len(cut)))
-        return Constants((*shared.weights, own), tuple(tables), places, rows + own_rows, shared.ones)
+        return Constants((*shared.weights, own), tuple(tables), places, rows + own_rows, shared.beats, shared.ones)
 
     def _predicted(self, found: "_Candidate", constant_beats: int) -> float:
-        """Cycles of an increment's operations, were it the only one in DRAM: the mean of those on DDR3 and on ideal
-        memory, as its places, which are chosen later, may hit or miss rows."""
+        """Cycles of an increment's operations, were it the only one in DRAM, the image in other banks than what is used
+        first: the mean of those on DDR3 and on ideal memory, as its places, which are chosen later, may hit or miss
+        rows."""
         p, first, ops, scratch_beats = self.p, self.isa.instruction_beats, found.ops, found.scratch_beats
         constants_at = first * (len(ops) + 3)  # Entry, Decide, End
         scratch_at = constants_at + constant_beats
-        code = code_of(ops, constants_at, scratch_at)
+        code = code_of(ops, constants_at, 0, scratch_at)
         channels, height, width = self.nets[0].input_shape
         image_beats = channels * height * run_beats(width, p)
         segment = (*code[:-1], Decide(0, 1), code[-1], End())
-        trial = _Trial(p, 0, (first,), scratch_at + scratch_beats, image_beats, 1, (segment,))
+        image_at = scratch_at + scratch_beats + median_high(gaps(p))
+        trial = _Trial(p, 0, (first,), image_at, image_beats, 1, (segment,))
         return sum(predict(trial, 0, memory).cycles for memory in (DDR3(), Ideal())) / 2
 
     # -- addresses -----------------------------------------------------------------------------------------------

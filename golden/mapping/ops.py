@@ -26,10 +26,11 @@ class Region(Enum):
     """What a transfer's address is relative to until the DRAM image is laid out."""
 
     NONE = 0
-    CONSTANTS = 1
-    SCRATCH = 2
-    IMAGE = 3
-    RESULT = 4
+    CONSTANTS = 1  # of all increments
+    OWN = 2  # constants of one
+    SCRATCH = 3
+    IMAGE = 4
+    RESULT = 5
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,9 @@ def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TilePa
         waiting = _together(sorted(waiting + by_place[place], key=lambda item: item[0]), p)
         due = [item for item in waiting if item[1] <= place]
         waiting = [item for item in waiting if item[1] > place]
+        if place == 0:  # waits for its words in any case, and they leave time to ask for the next one's
+            due += [item for item in waiting if item[1] == 1]
+            waiting = [item for item in waiting if item[1] > 1]
         for _, latest, op in due:
             found.append(op)
             dma = max(dma, compute) + cycles_of(op, p) if isinstance(op.instruction, Store) else dma + cycles_of(op, p)

@@ -131,18 +131,22 @@ def split(layer: Layer, reach: Reach, rest_first: bool, p: TileParams) -> tuple[
 def pieces_of(view: View, step: int, begin: int = 0) -> list[Piece]:
     """Pieces of at most ``step`` lines, as even as that allows; none reaches over the end of a segment, one begins at
     line ``begin``."""
-    found = []
+    found: list[Piece] = []
     for first, end in pairwise(sorted({*(line for _, line in view.segments), begin, view.lines})):
         count = -(-(end - first) // step)
         cuts = [first + (end - first) * k // count for k in range(count + 1)]
-        found += [_piece(view, *lines) for lines in pairwise(cuts)]
+        found += pieces_at(view, cuts)
     return found
 
 
-def pieces_between(view: View, cuts: Sequence[int]) -> list[Piece]:
+def pieces_at(view: View, lines: Sequence[int]) -> tuple[Piece, ...]:
+    """A piece from each of ``lines`` to the next one."""
+    return tuple(_piece(view, *ends) for ends in pairwise(lines))
+
+
+def pieces_between(view: View, cuts: Sequence[int]) -> tuple[Piece, ...]:
     """A piece for the channels from each of ``cuts`` to the next one; a line wants to begin at each of them."""
-    lines = [line_of(view, cut)[0] for cut in cuts]
-    return [_piece(view, *ends) for ends in pairwise(lines)]
+    return pieces_at(view, [line_of(view, cut)[0] for cut in cuts])
 
 
 def line_of(view: View, cut: int) -> tuple[int, bool]:

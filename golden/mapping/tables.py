@@ -17,8 +17,12 @@ class Tables:
         self.p = p
         self.raw = bytearray()
 
+    @property
+    def beats(self) -> int:
+        return len(self.raw) // self.p.dram_beat_bytes
+
     def add(self, *tables: np.ndarray) -> int:
-        at = len(self.raw) // self.p.dram_beat_bytes
+        at = self.beats
         for lines in tables:
             self.raw += pack_lines(lines, self.p)
         return at
@@ -52,9 +56,10 @@ class WeightTable:
 @dataclass(frozen=True)
 class Shared:
     """Of the hidden layers: beat of the biases, and the weights; of the classifier, if all increments have the same but
-    for its biases; beat of lines of ones."""
+    for its biases; beat of lines of ones; beats of all."""
 
     biases: int
     weights: tuple[WeightTable, ...]
-    classifier: WeightTable | None = None
+    classifier: WeightTable | None
+    beats: int
     ones: int = 0

@@ -26,7 +26,7 @@ class Depths:
     post: int = 4
     fetch: int = 8
     fetch_together: int = 4
-    fetch_first: int = 2
+    fetch_first: int = 1
     patience: int = 6
 
 

@@ -28,6 +28,7 @@ KINDS = (
     "output within a cell",
     # how weights are taken
     "chained pieces, streamed", "chained pieces, resident", "chained pieces, vector",
+    "last words apart",
     "piece within a row of the window", "cut window", "weights loaded again", "cut load", "several tiles",
     "line in quarters", "quarters of a row's rest", "quarters of a chained piece", "quarters in several tiles",
     # blocks and slabs
@@ -128,6 +129,10 @@ def _work(plan: LayerPlan, p: TileParams) -> Iterator[str]:
     if len(plan.pieces) > 1:
         kind = "vector" if view.vector else "resident" if plan.kind == Input.RESIDENT else "streamed"
         yield f"chained pieces, {kind}"
+        n, *pixels = plan.layer.in_shape
+        last = (n - 1) // p.neurons * p.neurons // view.taps
+        if view.vector and pixels == [1, 1] and [piece.line for piece in plan.pieces] == [0, last]:
+            yield "last words apart"
         if any(piece.line * view.taps % view.kernel_w for piece in plan.pieces) and not view.vector:
             yield "piece within a row of the window"
     if len(view.segments) > 1:

@@ -4,7 +4,7 @@ programs the one is taken that is the quickest at its place, unless that slows o
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import cast
 
 import pytest
@@ -13,6 +13,8 @@ from torch import nn
 from golden.mapping import Mapped, map_network
 from golden.mapping.assembly import Gaps
 from golden.mapping.banks import IMAGES, MOST_CYCLES, SHORT_CYCLES, Assemble, Choice, gaps, quickest
+from golden.mapping.layout import line_beats
+from golden.mapping.pieces import pack_weights
 from golden.timing import DDR3, Memory, predict_images
 from golden.verify import verify
 from hw.isa import isa
@@ -25,19 +27,22 @@ SHAPE = (1, 20, 20)
 
 def price(mapped: Mapped) -> float:
     """What the search makes least, of increments short enough for it."""
-    found = [[image.cycles for image in predict_images(mapped, k, DDR3(), IMAGES)] for k in range(len(FRACTIONS))]
-    assert all(cycles[0] < MOST_CYCLES for cycles in found)
-    return sum(math.log(sum(cycles) if cycles[0] < SHORT_CYCLES else cycles[0]) for cycles in found)
+    memory = DDR3(result_address=mapped.image_address + IMAGES * mapped.image_beats)
+    found = [[image.cycles for image in predict_images(mapped, k, memory, IMAGES)] for k in range(len(FRACTIONS))]
+    assert all(cycles[0] < SHORT_CYCLES for cycles in found)
+    return sum(math.log(sum(cycles)) for cycles in found)
 
 
 @dataclass
 class Searched:
-    """A search that ran: its result, the choices it assembled, the result's last, and how to assemble others."""
+    """A search that ran: its result, the choices it assembled, the result's last, and how to assemble others.
+    shared_beats: of the constants of all increments."""
 
     mapped: Mapped
     tried: list[Choice]
     assemble: Assemble
     programs: Sequence[int]
+    shared_beats: int
 
 
 def search(p: TileParams, channels: int, kernel: int, hidden: int) -> Searched:
@@ -52,7 +57,7 @@ def search(p: TileParams, channels: int, kernel: int, hidden: int) -> Searched:
             return assemble(choice)
 
         mapped = quickest(recorded, programs, together)
-        runs.append(Searched(mapped, tried, assemble, programs))
+        runs.append(Searched(mapped, tried, assemble, programs, shared_beats))
         return mapped
 
     inputs = channels * (SHAPE[1] - kernel + 1) * (SHAPE[2] - kernel + 1)
@@ -60,9 +65,13 @@ def search(p: TileParams, channels: int, kernel: int, hidden: int) -> Searched:
         nn.Conv2d(1, channels, kernel), nn.ReLU(), nn.Flatten(),
         nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 10),
     )  # fmt: skip
+    nets = networks(increments(module, FRACTIONS, SHAPE), SHAPE, p)
+    biases = sum(-(-len(layer.weight) // p.neurons) for layer in nets[-1].layers[:-1])
+    weights = [lines for layer in nets[-1].layers[:-1] for lines in pack_weights(layer, p)]
+    shared_beats = line_beats(biases, p) + sum(block.shape[0] * line_beats(block.shape[1], p) for block in weights)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("golden.mapping.mapper.quickest", noted)
-        mapped = map_network(networks(increments(module, FRACTIONS, SHAPE), SHAPE, p), p)
+        mapped = map_network(nets, p)
     (run,) = runs
     assert run.mapped is mapped
     return run
@@ -73,14 +82,17 @@ def test_places_are_quicker_than_none() -> None:
     searched = search(p, 6, 3, 40)
     placed = searched.mapped
     without = searched.assemble(replace(Choice.first(len(FRACTIONS)), programs=searched.tried[-1].programs))
-    first = verify(placed).instructions * isa(p).instruction_bytes
-    gap = placed.scratch_address - without.scratch_address
-    assert gap in gaps(p)[1:]
-    assert len(placed.image) - len(without.image) == gap * p.dram_beat_bytes
-    end = first + gap * p.dram_beat_bytes
-    assert not any(placed.image[first:end])
-    assert placed.image[end:] == without.image[first:]
-    assert placed.image_address - without.image_address - gap in gaps(p)
+    chosen = searched.tried[-1].gaps
+    assert {chosen.constants, chosen.own, chosen.images} <= set(gaps(p))
+    assert chosen.constants
+    assert chosen.own
+    program = verify(placed).instructions * isa(p).instruction_bytes
+    shared = program + searched.shared_beats * p.dram_beat_bytes  # its end
+    ahead, own = chosen.constants * p.dram_beat_bytes, chosen.own * p.dram_beat_bytes
+    image = without.image
+    assert placed.image[program:] == bytes(ahead) + image[program:shared] + bytes(own) + image[shared:]
+    assert placed.scratch_address - without.scratch_address == chosen.constants + chosen.own
+    assert placed.image_address - without.image_address == chosen.constants + chosen.own + chosen.images
     assert price(placed) < price(without)
 
 
@@ -109,6 +121,8 @@ class Made:
     choice: Choice
     params: TileParams
     scratch_beats: int
+    image_address: int = 7
+    image_beats: int = 5
 
 
 @dataclass(frozen=True)
@@ -128,7 +142,7 @@ def choose(
         return cast(Mapped, Made(choice, preset("paper16"), scratch))
 
     def predicted(made: Made, k: int, memory: Memory, images: int) -> list[Image]:
-        assert memory == DDR3()
+        assert memory in (DDR3(), DDR3(result_address=7 + images * 5))
         return [Image(cycles(made.choice, k))] * images
 
     with monkeypatch.context() as patch:
@@ -148,11 +162,12 @@ def test_each_increment_takes_its_quickest(
 ) -> None:  # fmt: skip
     apart = gaps(preset("paper16"))
     wanted = Choice(
-        Gaps(apart[2], apart[5]), (apart[3],) * 3 if together else (apart[3], apart[1], apart[7]), (2, 0, 3)
+        Gaps(apart[2], apart[4], apart[5]), (apart[3],) * 3 if together else (apart[3], apart[1], apart[7]), (2, 0, 3)
     )
 
     def cycles(choice: Choice, k: int) -> int:
-        found = 1000 + 10 * (choice.gaps.constants != wanted.gaps.constants) + 10 * (choice.gaps.images != apart[5])
+        pairs = zip(astuple(choice.gaps), astuple(wanted.gaps), strict=True)
+        found = 1000 + sum(10 * (gap != best) for gap, best in pairs)
         return found + 5 * (choice.scratch[k] != wanted.scratch[k]) + 20 * (choice.programs[k] != wanted.programs[k])
 
     result = choose(cycles, [3, 2, 4], monkeypatch, together=together, scratch=scratch)[-1]
@@ -167,7 +182,7 @@ def test_places_are_chosen_again_for_other_programs(monkeypatch: pytest.MonkeyPa
         images, scratch = ((apart[1], apart[1]), (apart[6], apart[4]))[choice.programs[0]]
         return 1000 - 100 * choice.programs[0] + 10 * (choice.gaps.images != images) + (choice.scratch[0] != scratch)
 
-    assert choose(cycles, [2], monkeypatch, scratch=1)[-1] == Choice(Gaps(0, apart[6]), (apart[4],), (1,))
+    assert choose(cycles, [2], monkeypatch, scratch=1)[-1] == Choice(Gaps(images=apart[6]), (apart[4],), (1,))
 
 
 def test_a_program_that_slows_others_more_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:

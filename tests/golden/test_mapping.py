@@ -20,6 +20,7 @@ from golden.quantise import quantise_network
 from golden.timing import DDR3, predict, predict_images
 from golden.verify import verify
 from hw.errors import BadInput
+from hw.instructions import Buffer, Load
 from hw.params import PRESETS, TileParams, preset
 from tests.golden.mapping_kinds import IMPOSSIBLE, KINDS, kinds_of, map_by_chance
 from tests.golden.random_networks import (
@@ -200,6 +201,11 @@ def test_lenet_on_paper32() -> None:
     # one set of weights: three increments take little more than the largest one's 430 500 words and own classifiers
     words = sum(layer.weight.numel() for layer in mapped.networks[-1].layers)
     assert len(mapped.image) < 4 * words * 1.1
+    # of the biases, a beat a line, each loads those of its own hidden blocks
+    loads = [[i for i in code if isinstance(i, Load) and i.buffer == Buffer.SB] for code in mapped.segments]
+    end = min(load.address for load in loads[0]) + (2 + 4 + 32)
+    biases = [sum(load.length for load in part if load.address < end) for part in loads]
+    assert biases == [1 + 1 + 4, 1 + 1 + 7, 2 + 4 + 32]
 
 
 @pytest.mark.parametrize("name", PRESETS)

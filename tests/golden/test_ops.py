@@ -122,6 +122,15 @@ def test_a_load_runs_under_the_first_compute_that_leaves_its_rows_alone() -> Non
     assert hoist(ops, p) == wanted
 
 
+def test_what_the_second_compute_needs_is_asked_for_before_the_first() -> None:
+    """It waits for its own words by then; later computes wait for their instruction only."""
+    p = preset("small")
+    loads = [weights(row, 4) for row in (0, 4, 8, 12, 16)]
+    computes = [compute(4, row) for row in (0, 4, 8, 12)]
+    ops = [loads[0], computes[0], *loads[1:3], computes[1], loads[3], computes[2], loads[4], computes[3]]
+    assert hoist(ops, p) == [*loads[:3], computes[0], *loads[3:], *computes[1:]]
+
+
 # -- loads of weights whose rows get free at different times -----------------------------------------------------
 
 
