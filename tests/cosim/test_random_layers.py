@@ -34,7 +34,7 @@ AS_CHOSEN = 20  # one network in so many is mapped as the mapper does it; that t
 
 Family = Callable[[random.Random, TileParams], tuple[nn.Sequential, Shape]]
 # the last ones: what hardly any of the others has
-RARE: tuple[Family, ...] = (tall_module, paired_module, by_rows_module, fused_module) * 6
+RARE: tuple[Family, ...] = (tall_module, paired_module, by_rows_module, by_rows_module, fused_module) * 6
 
 pytestmark = pytest.mark.cosim
 
@@ -91,7 +91,7 @@ def run_random(name: str, count: int, seed: int, folder: Path) -> None:
     assert not missing, f"kinds that did not occur: {', '.join(missing)}"
 
 
-@pytest.mark.parametrize(("name", "seed"), [("small", 47), ("odd", 43)])
+@pytest.mark.parametrize(("name", "seed"), [("small", 49), ("odd", 45)])
 def test_random_networks(name: str, seed: int, tmp_path: Path) -> None:
     run_random(name, 140, seed, tmp_path)
 

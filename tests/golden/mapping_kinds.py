@@ -54,10 +54,11 @@ def map_by_chance(networks: Sequence[Network], p: TileParams, rng: random.Random
     cut = cut_networks(networks, rng.choice(fused_sizes(networks, p)), p)
 
     def cost(plan: LayerPlan, *_: object) -> float:
-        """Layers that go together, of which there are few among many plans, are cheap."""
+        """Layers that go together and parts of rows, of which there are few among many plans, are cheap."""
         if plan.kind == Input.ROWS:
             return rng.random() - 1
-        return rng.random() * (0.1 if plan.feeds or plan.kind == Input.FUSED else 1)
+        rare = (plan.feeds or plan.kind == Input.FUSED, plan.slabs[0].cols < plan.layer.sum_shape[2])
+        return rng.random() * 0.1 ** sum(rare)
 
     special = rng.choice(((), (Input.OVERLAP,), (Input.ROWS,)))
     with (
