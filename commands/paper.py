@@ -71,6 +71,7 @@ def paper(
         raise BadInput(f"--networks wants some of {', '.join(NETWORKS)}, not {', '.join(unknown)}")
     params = find_preset(preset).replace(activity=True)
     from commands.evaluation.network import Case, Evaluation
+    from commands.evaluation.result import result
     from commands.evaluation.setup import Setup
     from cosim.measure import commit
     from cosim.runner import CosimFailed
@@ -102,7 +103,7 @@ def paper(
     each = dict.fromkeys(NETWORKS, ALONE) | alone
     setup = Setup(params, technology, data, images, each, seed, jobs, out, line, commit())
     try:
-        found = {name: Evaluation(known[name], setup).result() for name in NETWORKS if name in networks}
+        found = {name: result(Evaluation(known[name], setup)) for name in NETWORKS if name in networks}
     except CosimFailed as failure:
         raise CheckFailed(str(failure)) from None
     every = found | others

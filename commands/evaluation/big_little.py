@@ -1,9 +1,8 @@
 """Big/Little (Park et al. 2015) with golden models: two networks trained alone, on the same tile as the increments."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from commands.evaluation.network import Evaluation
 from commands.evaluation.runs import mapping, run
 from commands.evaluation.setup import digest, percent
 from golden import integer, margin
@@ -18,11 +17,8 @@ from golden.planner.plan import ERRORS
 from golden.planner.validation import Validation, held_out
 from synth.paper import schema
 
-if TYPE_CHECKING:
-    from commands.evaluation.network import Evaluation
 
-
-def big_little(of: "Evaluation", models: GoldenModels) -> schema.BigLittle:
+def big_little(of: Evaluation, models: GoldenModels) -> schema.BigLittle:
     """The smallest and the largest golden model; the threshold is chosen on the images that training held out, by the
     measured energies of both, with the same limit of the drop as the increments'."""
     setup, fmt = of.setup, of.setup.params.fmt

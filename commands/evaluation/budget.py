@@ -1,9 +1,10 @@
 """The budget run (T16 Algorithm 2, Figure 11) on RTL: budgets that step, and what every image then took."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
+from commands.evaluation.network import Evaluation
 from commands.evaluation.setup import kept, sha256, verilog_sha256, work_of
 from cosim.budget import prepare_budget, run_budget
 from cosim.budget_job import BudgetOutcome
@@ -18,9 +19,6 @@ from synth.figures import seven
 from synth.meter import Weights, meter_errors, meter_prices, meter_weights
 from synth.paper import schema
 
-if TYPE_CHECKING:
-    from commands.evaluation.network import Evaluation
-
 Kind = Literal["energy", "delay"]
 HOLD = 8  # images under each budget
 ROOM = 1.1  # of a budget over what its increment takes
@@ -29,7 +27,7 @@ STEPS: tuple[int | None, ...] = (None, -2, -4, -3, None, -4, -2, -1)
 TOO_LITTLE = 0.5  # of what the smallest increment takes: an impossible budget
 
 
-def budget_runs(of: "Evaluation", alone: list[Outcome]) -> list[schema.BudgetRun]:
+def budget_runs(of: Evaluation, alone: list[Outcome]) -> list[schema.BudgetRun]:
     """One run of energy budgets and one of delay budgets. alone: the increments' runs, of which the meter's weights and
     the budgets are made."""
     works = [work_of(one) for one in alone]
@@ -62,7 +60,7 @@ def _wanted(kind: Kind, works: list[Work], weights: Weights) -> list[tuple[Budge
     return found
 
 
-def _run(of: "Evaluation", kind: Kind, works: list[Work], weights: Weights, errors: list[float]) -> schema.BudgetRun:
+def _run(of: Evaluation, kind: Kind, works: list[Work], weights: Weights, errors: list[float]) -> schema.BudgetRun:
     setup = of.setup
     params = setup.params.replace(budget=True)
     mapped = map_network(of.networks, params, search=False)

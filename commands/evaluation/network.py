@@ -1,4 +1,4 @@
-"""One network: plan, increments alone, the opportunistic run, storage and Big/Little."""
+"""One network: plan, increments alone, the opportunistic run and storage."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from commands.evaluation.big_little import big_little
-from commands.evaluation.budget import budget_runs
 from commands.evaluation.runs import mapping, run
 from commands.evaluation.setup import Setup, digest, kept, percent
 from cosim.job import Outcome
 from golden import checkpoint as checkpoints
 from golden import data as data_sets
-from golden import golden_models, integer, margin
+from golden import integer, margin
 from golden.checkpoint import Checkpoint
 from golden.data import ImageSet
 from golden.evaluate import codes, integer_networks
@@ -174,31 +172,6 @@ class Evaluation:
             increments_bytes=together,
             added_bytes=[together - others for others in without],
             golden_models_bytes=sum(alone),
-        )
-
-    def result(self) -> schema.Network:
-        increments = self.increments()
-        golden = self.trained.golden_accuracy
-        opportunistic, storage = self.opportunistic(increments[-1]), self.storage()
-        models = golden_models.beside(self.case.checkpoint)
-        return schema.Network(
-            title=self.case.title,
-            origin=self.setup.origin,
-            dataset=self.trained.dataset,
-            dataset_note=self.case.note,
-            checkpoint=str(self.case.checkpoint),
-            checkpoint_sha256=digest(self.case.checkpoint),
-            block_causal=self.trained.block_causal,
-            shared_classifier=self.trained.weights.shared_classifier,
-            test_images=len(self.test),
-            increments=increments,
-            golden_accuracy=None if golden is None else golden[-1],
-            full_drop_to_golden_points=None if golden is None else percent(golden[-1] - increments[-1].accuracy),
-            opportunistic=opportunistic,
-            storage=storage,
-            extra_storage_percent=percent(storage.increments_bytes / storage.full_bytes - 1),
-            big_little=big_little(self, golden_models.load(models)) if models.is_file() else None,
-            budget=budget_runs(self, self.alone),
         )
 
 

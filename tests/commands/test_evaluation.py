@@ -9,6 +9,7 @@ from torch import nn
 import commands.evaluation.budget
 import commands.evaluation.runs
 from commands.evaluation.network import Case, Evaluation
+from commands.evaluation.result import result
 from commands.evaluation.setup import Setup, kept
 from golden import checkpoint, data, golden_models
 from golden.networks import INPUT_SHAPES, NETWORKS, IncrementalNetwork, narrow
@@ -61,7 +62,7 @@ def evaluation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Evaluation:
 def test_everything_about_a_network_and_again_without_a_simulation(
     evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = evaluation.result()
+    found = result(evaluation)
     assert [one.fraction for one in found.increments] == list(FRACTIONS)
     assert all(one.cost.images == ALONE for one in found.increments)
     energies = [one.cost.energy_uj for one in found.increments]
@@ -91,7 +92,7 @@ def test_everything_about_a_network_and_again_without_a_simulation(
 
     for module in (commands.evaluation.runs, commands.evaluation.budget):
         monkeypatch.setattr(module, "tile_build", refuse)
-    again = Evaluation(evaluation.case, evaluation.setup).result()
+    again = result(Evaluation(evaluation.case, evaluation.setup))
     assert again == found
     assert Network.model_validate_json(found.model_dump_json()) == found
 

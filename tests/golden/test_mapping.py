@@ -297,7 +297,7 @@ def test_refuses_sums_that_could_overflow_an_accumulator() -> None:
 
 def test_refuses_a_program_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("golden.mapping.assembly.SYNC_BITS", 3)
-    with pytest.raises(BadInput, match="a program segment holds less than 8 instructions, 14 are needed"):
+    with pytest.raises(BadInput, match="a program segment holds less than 8 instructions, 16 are needed"):
         map_network(_networks(preset("small")), preset("small"))
 
 
