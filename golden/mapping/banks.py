@@ -61,8 +61,7 @@ def quickest(assemble: Assemble, programs: Sequence[int], together: bool) -> Map
         return known[tried]
 
     def by_gaps(constants: Sequence[int]) -> Choice:
-        found = [Gaps(ahead, places.gaps.own, behind) for ahead in constants for behind in apart]
-        return least(found)
+        return least([Gaps(ahead, places.gaps.own, behind) for ahead in constants for behind in apart])
 
     def by_own() -> Choice:
         return least([replace(places.gaps, own=gap) for gap in apart])

@@ -191,7 +191,7 @@ class Candidates:
         """Ways to cut a layer's weight lines into pieces."""
         begin = line_of(view, layer.sums.inputs)[0] if layer.sums.channels else 0
         for step in self._line_steps(view, kind, goal):
-            pieces = tuple(pieces_of(view, step, begin))
+            pieces = pieces_of(view, step, begin)
             yield pieces if layer.sums.limbs else self._tail_first(pieces)
         n, *pixels = layer.in_shape
         last = (n - 1) // self.p.neurons * self.p.neurons // view.taps

@@ -189,11 +189,9 @@ def _merge(line: list[list[Op]], transfers: list[tuple[int, int, Op]], p: TilePa
     dma = compute = 0.0
     for place, computes in enumerate(line):
         waiting = _together(sorted(waiting + by_place[place], key=lambda item: item[0]), p)
-        due = [item for item in waiting if item[1] <= place]
-        waiting = [item for item in waiting if item[1] > place]
-        if place == 0:  # waits for its words in any case, and they leave time to ask for the next one's
-            due += [item for item in waiting if item[1] == 1]
-            waiting = [item for item in waiting if item[1] > 1]
+        soon = max(place, 1)  # the first compute waits for its words in any case, so the second one's come before it
+        due = [item for item in waiting if item[1] <= soon]
+        waiting = [item for item in waiting if item[1] > soon]
         for _, latest, op in due:
             found.append(op)
             dma = max(dma, compute) + cycles_of(op, p) if isinstance(op.instruction, Store) else dma + cycles_of(op, p)

@@ -128,7 +128,7 @@ def split(layer: Layer, reach: Reach, rest_first: bool, p: TileParams) -> tuple[
     return tuple(result)
 
 
-def pieces_of(view: View, step: int, begin: int = 0) -> list[Piece]:
+def pieces_of(view: View, step: int, begin: int = 0) -> tuple[Piece, ...]:
     """Pieces of at most ``step`` lines, as even as that allows; none reaches over the end of a segment, one begins at
     line ``begin``."""
     found: list[Piece] = []
@@ -136,7 +136,7 @@ def pieces_of(view: View, step: int, begin: int = 0) -> list[Piece]:
         count = -(-(end - first) // step)
         cuts = [first + (end - first) * k // count for k in range(count + 1)]
         found += pieces_at(view, cuts)
-    return found
+    return tuple(found)
 
 
 def pieces_at(view: View, lines: Sequence[int]) -> tuple[Piece, ...]:

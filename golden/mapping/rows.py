@@ -124,7 +124,7 @@ def _seconds(
     """Plans of the second layer, slab by slab for all blocks."""
     _, height, width = layer.sum_shape
     stride = layer.pool.stride if layer.pool is not None else 1
-    blocks, pieces = split(layer, reach, True, candidates.p), tuple(pieces_of(view, view.lines))
+    blocks, pieces = split(layer, reach, True, candidates.p), pieces_of(view, view.lines)
     for rows in range(stride, height, stride):
         plan = LayerPlan(
             layer, view, place.buffer, output.buffer, Input.ROWS, place, 0, None, reach, output, None,
